@@ -1,0 +1,157 @@
+package schemas
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/avro"
+)
+
+// Decoder reads records of one writer schema into records of a projection. It is safe for concurrent use, each goroutine with
+// Records of its own.
+type Decoder struct {
+	projection *Projection
+	writer     *Schema
+	schema     *avro.Schema // resolves the writer's bytes to the projected reader schema
+	options    []avro.Opt
+	fixes      []fix
+}
+
+// Decoder resolves the writer schema with the reader schema, once per schema id: fields that the writer lacks get the reader's
+// defaults, numbers are widened, names follow aliases. The error, a *CompatibilityError, names the field that does not fit.
+// Timestamps of another precision than the reader's are converted.
+func (p *Projection) Decoder(writer *Schema) (*Decoder, error) {
+	d := &Decoder{projection: p, writer: writer, fixes: p.fixes}
+	d.options = []avro.Opt{avro.SkipUnknown(), avro.AliasInput()}
+	if p.tagged {
+		d.options = append(d.options, avro.TaggedUnions())
+	}
+	if writer != p.reader {
+		if err := p.adapt(d, writer); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if d.schema, err = avro.Resolve(writer.plain, p.plain); err != nil {
+		return nil, compatibilityError(writer, p.reader, err)
+	}
+	return d, nil
+}
+
+// adapt checks what the resolution of plain schemas can't see, logical types, and replaces fixes by ones for the writer's units.
+func (p *Projection) adapt(d *Decoder, writer *Schema) error {
+	if writer.root.avro != "record" {
+		return &CompatibilityError{Writer: writer.Name(), Reader: p.reader.Name(), Msg: "the writer's schema is " + writer.root.typ.String() + ", not a record"}
+	}
+	units := map[string]unit{}
+	c := comparison{units: units, seen: map[[2]*node]bool{}, only: p.places}
+	if err := c.record(writer.root, p.reader.root, ""); err != nil {
+		err.Writer, err.Reader = writer.Name(), p.reader.Name()
+		return err
+	}
+	if len(units) == 0 {
+		return nil
+	}
+	d.fixes = nil
+	for _, f := range p.fixes {
+		if _, ok := units[f.path]; !ok || f.kind != fixUnit {
+			d.fixes = append(d.fixes, f)
+		}
+	}
+	for path, u := range units {
+		s, ok := p.places[path]
+		if ok && u != unitMilli {
+			d.fixes = append(d.fixes, fix{place: s.place, kind: fixUnit, node: &node{unit: u}, path: path})
+		}
+	}
+	return nil
+}
+
+// Decode reads a record in Avro binary, without frame. into is a record of the decoder's projection; every field of it is set
+// anew. On an error, a *DecodeError, it holds nothing of use. Bytes behind the record are an error. It doesn't allocate for
+// records whose projected fields are scalars.
+func (d *Decoder) Decode(b []byte, into Record) error {
+	if !into.of(d.projection) {
+		return errForeignRecord
+	}
+	for _, l := range d.projection.lends {
+		into.lend(l.ptr, l.own)
+	}
+	rest, err := d.schema.Decode(b, into.target(d.projection.typ), d.options...)
+	if err != nil {
+		return decodeError(err)
+	}
+	if len(rest) > 0 {
+		return &DecodeError{Code: CodeTrailing}
+	}
+	for i := range d.fixes {
+		if err := d.fixes[i].apply(into, d.projection.tagged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errForeignRecord = errors.New("schemas: a record of another projection")
+
+// DecodeJSON reads a record in JSON, as Schema.FromJSON of the writer schema does but ignoring fields that the schema lacks.
+// Strings don't alias b.
+func (d *Decoder) DecodeJSON(b []byte, into Record) error {
+	bin, err := d.writer.fromJSON(b, true)
+	if err != nil {
+		var v *ValueError
+		if errors.As(err, &v) {
+			return &DecodeError{Code: CodeMalformed, Field: v.Field, Err: errors.New(v.Msg)}
+		}
+		return &DecodeError{Code: CodeMalformed, Err: err}
+	}
+	return d.Decode(bin, into)
+}
+
+func (f *fix) apply(r Record, tagged bool) error {
+	p := f.at(r)
+	if p == nil {
+		return nil
+	}
+	switch f.kind {
+	case fixUTF8:
+		if err := checkUTF8(loadString(p)); err != nil {
+			return inField(f.path, err)
+		}
+	case fixUnit:
+		storeInt(p, f.node.unit.millis(loadInt(p)))
+	case fixDecimal:
+		v, ok := decimalFloat(loadBytes(f.raw.at(r)), f.node.precision, f.node.scale)
+		if !ok {
+			return &DecodeError{Code: CodeOutOfRange, Field: f.path}
+		}
+		storeFloat(p, v)
+	case fixUUID:
+		storeString(p, uuidString(loadBytes(f.raw.at(r))))
+	case fixAny:
+		v, err := f.node.value(loadAny(p), 0, tagged)
+		if err != nil {
+			return inField(f.path, err)
+		}
+		storeAny(p, v)
+	}
+	return nil
+}
+
+// CompatibilityError says why records of a writer schema can't be read with a reader schema.
+type CompatibilityError struct {
+	Writer, Reader string // names of the schemas
+	Field          string // dotted path, "" when the records as a whole are at fault
+	Msg            string
+	Err            error // cause, may be nil
+}
+
+func (e *CompatibilityError) Error() string {
+	s := fmt.Sprintf("records of schema %s can't be read as %s", e.Writer, e.Reader)
+	if e.Field != "" {
+		s += ": field " + e.Field
+	}
+	return s + ": " + e.Msg
+}
+
+func (e *CompatibilityError) Unwrap() error { return e.Err }

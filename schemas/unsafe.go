@@ -1,0 +1,84 @@
+package schemas
+
+import (
+	"reflect"
+	"unsafe"
+)
+
+// This is the only file with unsafe. A projection's Go struct is made at run time by reflect.StructOf, so no Go code can name
+// its fields; reading one through reflect costs about 20 times a load, for every field that every rule reads of every event.
+// Therefore accessors load from offsets. What keeps that sound:
+//   - Offsets come from reflect's StructField.Offset of the very type that the record was allocated with.
+//   - The Go type at an offset is fixed by the layout (layout.go), and an accessor is given the loader for that type only.
+//   - Records are made by Projection.New alone, and hold their projection in their first word: a record of another projection is
+//     refused by the decoder, and an accessor of another projection reads null from it.
+//   - All pointers live in fields that reflect knows as pointers, so the garbage collector sees them.
+
+// Record is a decoded value of a Projection: a pointer to its Go struct. The zero Record is null. It is a word wide and is copied
+// freely; copies share the struct. Strings and bytes in it alias the decoded input: clone what is kept beyond the batch.
+type Record struct{ p unsafe.Pointer }
+
+// IsNull tells whether the record is the zero Record, which stands for "this input has no record".
+func (r Record) IsNull() bool { return r.p == nil }
+
+// newRecord allocates the struct t of projection p, whose first field is of type *Projection.
+func newRecord(t reflect.Type, p *Projection) Record {
+	r := Record{reflect.New(t).UnsafePointer()}
+	*(**Projection)(r.p) = p
+	return r
+}
+
+// of tells whether the record was made by projection p.
+func (r Record) of(p *Projection) bool { return r.p != nil && *(**Projection)(r.p) == p }
+
+// target returns the record as the typed pointer that twmb/avro decodes into. A pointer in an interface doesn't allocate.
+func (r Record) target(t reflect.Type) any { return reflect.NewAt(t, r.p).Interface() }
+
+// place is where a field lies: every hop is the offset of a pointer to follow from the record, and off the offset from there.
+// guard, when not negative, is the offset (from where off counts, too) of a pointer that is nil when the field is null, while
+// the value itself lies at off.
+type place struct {
+	hops  []uintptr
+	off   uintptr
+	guard int
+}
+
+// at returns the address of the field, nil when it or a record on the way is null.
+func (l *place) at(r Record) unsafe.Pointer {
+	p := r.p
+	if p == nil {
+		return nil
+	}
+	for _, h := range l.hops {
+		if p = *(*unsafe.Pointer)(unsafe.Add(p, h)); p == nil {
+			return nil
+		}
+	}
+	if l.guard >= 0 && *(*unsafe.Pointer)(unsafe.Add(p, l.guard)) == nil {
+		return nil
+	}
+	return unsafe.Add(p, l.off)
+}
+
+func loadBool(p unsafe.Pointer) bool         { return *(*bool)(p) }
+func loadInt(p unsafe.Pointer) int64         { return *(*int64)(p) }
+func loadFloat(p unsafe.Pointer) float64     { return *(*float64)(p) }
+func loadString(p unsafe.Pointer) string     { return *(*string)(p) }
+func loadBytes(p unsafe.Pointer) []byte      { return *(*[]byte)(p) }
+func loadAny(p unsafe.Pointer) any           { return *(*any)(p) }
+func storeInt(p unsafe.Pointer, v int64)     { *(*int64)(p) = v }
+func storeFloat(p unsafe.Pointer, v float64) { *(*float64)(p) = v }
+func storeString(p unsafe.Pointer, v string) { *(*string)(p) = v }
+func storeAny(p unsafe.Pointer, v any)       { *(*any)(p) = v }
+
+// lend points the pointer field at offset ptr to the struct's own field at offset own, so that decoding a value that is not null
+// fills that field instead of allocating. Both offsets count from the record.
+func (r Record) lend(ptr, own uintptr) {
+	*(*unsafe.Pointer)(unsafe.Add(r.p, ptr)) = unsafe.Add(r.p, own)
+}
+
+// The typed fields of a ContextDecoder.
+func loadVersion(p unsafe.Pointer) map[string]int64     { return *(*map[string]int64)(p) }
+func loadSteps(p unsafe.Pointer) []Step                 { return *(*[]Step)(p) }
+func storeVersion(p unsafe.Pointer, v map[string]int64) { *(*map[string]int64)(p) = v }
+func storeSteps(p unsafe.Pointer, v []Step)             { *(*[]Step)(p) = v }
