@@ -1,0 +1,96 @@
+package rules
+
+import "go.yaml.in/yaml/v3"
+
+// The tree between parse and check: what rule files say, with the YAML nodes
+// for positions, and nothing resolved yet.
+
+// streamDecl is one entry of `streams:`.
+type streamDecl struct {
+	file    *file
+	name    *yaml.Node // without the domain
+	domain  string
+	stream  *Stream // filled by the check; exists even if the declaration is faulty
+	topic   *yaml.Node
+	schema  *yaml.Node
+	key     *yaml.Node
+	time    *yaml.Node
+	faulty  bool
+	written []*ruleDecl // rules that route to it
+	paths   map[string]bool
+}
+
+// read notes that an expression reads a path of the stream's records.
+func (d *streamDecl) read(path string) { d.paths[path] = true }
+
+func (d *streamDecl) id() string { return d.domain + "." + d.name.Value }
+
+// ruleDecl is one entry of `rules:`.
+type ruleDecl struct {
+	file   *file
+	node   *yaml.Node // the mapping
+	name   *yaml.Node
+	domain string
+	owner  string
+
+	description string
+	enabled     bool
+	shadow      bool
+	priority    string
+	order       string
+	lateness    int64
+	tags        []string
+	lateTo      *yaml.Node
+	deadTo      *yaml.Node
+
+	from      []inputDecl
+	where     *yaml.Node
+	each      *pair
+	by        *byDecl
+	unbounded bool
+	sel       []pair
+	selNode   *yaml.Node // nil: no `select:` at all
+	having    *yaml.Node
+	emit      *yaml.Node
+	routes    []routeDecl
+	faulty    bool // structure is broken: expressions are not checked
+}
+
+func (r *ruleDecl) id() string {
+	if r.name == nil {
+		return ""
+	}
+	return r.domain + "." + r.name.Value
+}
+
+// pair is a name and what it stands for.
+type pair struct {
+	name  *yaml.Node
+	value *yaml.Node
+}
+
+type inputDecl struct {
+	alias  *yaml.Node
+	stream *yaml.Node
+}
+
+// byDecl is a `by:`: one scalar, or one expression per alias.
+type byDecl struct {
+	node  *yaml.Node
+	pairs []pair // nil: node is a scalar
+}
+
+type routeDecl struct {
+	node   *yaml.Node
+	when   *yaml.Node
+	stream *yaml.Node
+}
+
+// folder is everything parsed from one rules directory.
+type folder struct {
+	streams []*streamDecl
+	rules   []*ruleDecl
+	// broken holds domains with a streams.yaml that could not be parsed: an
+	// unknown stream of theirs is no second error.
+	broken map[string]bool
+}

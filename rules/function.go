@@ -1,0 +1,3 @@
+package rules
+
+type function struct{ name string }

@@ -1,0 +1,288 @@
+package rules
+
+import "github.com/millrace-io/millrace/schemas"
+
+// Set is the compiled form of one rules directory. It is immutable and safe
+// for concurrent use; only Env is per goroutine.
+type Set struct {
+	Streams  []*Stream // sorted by Name
+	Rules    []*Rule   // the enabled ones, sorted by ID
+	Checksum string    // 16 hex digits over all streams and rules
+}
+
+// Stream returns the stream of that full name ("risk.signals"), or nil.
+func (s *Set) Stream(name string) *Stream {
+	for _, st := range s.Streams {
+		if st.Name == name {
+			return st
+		}
+	}
+	return nil
+}
+
+// Rule returns the enabled rule of that id ("risk.moved-country"), or nil.
+func (s *Set) Rule(id string) *Rule {
+	for _, r := range s.Rules {
+		if r.ID == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// Stream is a declared stream: a topic, its schema, and how its records are
+// keyed and timed. Durations are milliseconds.
+type Stream struct {
+	Domain, Name string // Name has the domain in front: "risk.signals"
+	Description  string
+	Topic        string
+	Schema       *schemas.Schema // reader schema
+	Key          string          // name of the field whose string form is the record key; "" = keyless
+	Time         string          // name of the field with the event time; "" = record timestamp
+	OutOfOrder   int64
+	IdleAfter    int64
+	MaxLead      int64
+	Partitioner  string // PartitionerMurmur2 or PartitionerAny
+	Format       string // FormatAvro or FormatJSON
+	Tombstones   string // what a null value is: TombstonesDead or TombstonesIgnore
+	Partitions   int32  // 0 = default
+	Source       bool   // no rule of the set writes it
+
+	// Projection holds what the rules of the set read of the stream, plus Key
+	// and Time.
+	Projection *schemas.Projection
+	TimeField  schemas.Accessor // valid if HasTime; ms since the epoch by Int
+	HasTime    bool
+	KeyField   schemas.Accessor // valid if HasKey
+	HasKey     bool
+
+	Pos Position
+}
+
+// Values of Stream.Partitioner, Stream.Format and Stream.Tombstones; the first
+// of each is the default.
+const (
+	PartitionerMurmur2 = "murmur2"
+	PartitionerAny     = "any"
+	FormatAvro         = "avro"
+	FormatJSON         = "json"
+	TombstonesDead     = "dead"
+	TombstonesIgnore   = "ignore"
+)
+
+// Kind says which operator runs a rule.
+type Kind uint8
+
+// The rule kinds.
+const (
+	Transform Kind = iota + 1
+	Aggregation
+)
+
+// String returns the name used in documentation and metrics.
+func (k Kind) String() string {
+	switch k {
+	case Transform:
+		return "transform"
+	case Aggregation:
+		return "aggregate"
+	}
+	return "unknown"
+}
+
+// Emit says when an aggregate writes a result.
+type Emit uint8
+
+// The emit modes of unbounded aggregates.
+const (
+	EmitNone    Emit = iota // transforms: one result per record or element
+	EmitChanges             // when a selected value differs from the last one written
+	EmitEach                // for every record
+)
+
+// String returns the mode as rule files write it.
+func (e Emit) String() string {
+	switch e {
+	case EmitChanges:
+		return "changes"
+	case EmitEach:
+		return "each"
+	}
+	return ""
+}
+
+// Rule is one compiled rule.
+//
+// How a record passes: it becomes Env.Records[i] of its input i, every other
+// record is null. Where drops it or not. With Each, every element of the list
+// in turn becomes Env.Item and passes Each.Where. An aggregate then updates
+// the group By[i] (Env.Key) and fills Env.Group; Having drops the result or
+// not. The first Route whose When is nil or true takes the result; without
+// one it is dropped and counted.
+type Rule struct {
+	Domain, Name, ID   string // ID = domain.name
+	Owner, Description string
+	Version            string // 16 hex digits over the canonical rule without description, owner, tags
+	Fingerprint        string // 16 hex digits over what shapes the state: kind, inputs, by, where, aggregates
+	Kind               Kind
+	Inputs             []Input
+	Where              *Expr // bool; nil = every record
+	Each               *Each // nil = the record itself
+	By                 []*Expr
+	KeyName            string // how the group is named: the streams' key field, or "rekey" + 8 hex digits; "" without state
+	Rekey              []bool // per input: By is something else than the stream's key field
+	Aggregates         []Aggregate
+	Having             *Expr // bool; nil = every result
+	Emit               Emit
+	Routes             []Route
+	Late               *Stream // nil = late records are only counted
+	Lateness           int64   // ms
+	Dead               string  // topic; "" = the domain's dead-letter topic
+	Priority           string  // PriorityCritical, PriorityStandard or PriorityBulk
+	Order              string  // OrderEvent or OrderArrival
+	Shadow             bool
+	Tags               []string
+	Pos                Position
+}
+
+// Values of Rule.Priority and Rule.Order.
+const (
+	PriorityCritical = "critical"
+	PriorityStandard = "standard"
+	PriorityBulk     = "bulk"
+	OrderEvent       = "event"
+	OrderArrival     = "arrival"
+)
+
+// Stateful reports whether the rule keeps state per key.
+func (r *Rule) Stateful() bool { return r.Kind == Aggregation }
+
+// Input is one stream a rule reads, under the name its expressions use.
+type Input struct {
+	Alias  string
+	Stream *Stream
+}
+
+// Each is a flat-map: one result per element of a list.
+type Each struct {
+	Alias string
+	List  *Expr // list, never null
+	Where *Expr // bool, per element; nil = all
+}
+
+// Aggregate is one distinct aggregate call of a rule. Its result is
+// Env.Group at the same position.
+type Aggregate struct {
+	Func AggFunc
+	Arg  *Expr         // nil for count(); a null value does not take part, except in first and last
+	Type *schemas.Type // of the result
+}
+
+// AggFunc is an aggregate function.
+type AggFunc uint8
+
+// The aggregate functions. Count is int; Sum is int or float as its argument;
+// Avg is float; the others have the type of their argument.
+const (
+	Count AggFunc = iota + 1
+	Sum
+	Min
+	Max
+	Avg
+	First
+	Last
+)
+
+// String returns the name used in rule files.
+func (f AggFunc) String() string {
+	switch f {
+	case Count:
+		return "count"
+	case Sum:
+		return "sum"
+	case Min:
+		return "min"
+	case Max:
+		return "max"
+	case Avg:
+		return "avg"
+	case First:
+		return "first"
+	case Last:
+		return "last"
+	}
+	return "unknown"
+}
+
+// Route is one place results go.
+type Route struct {
+	When   *Expr // bool; nil = always
+	Stream *Stream
+	Fields []Output // in the order of the stream's schema
+	Key    *Expr    // String typed, never null: the output record's key; nil if Fields[KeyIndex] is no expression
+	// KeyIndex is the position of the stream's key field in Fields, -1 for a
+	// keyless stream.
+	KeyIndex int
+	// TimeIndex is the position of the stream's time field in Fields, -1 if
+	// the stream's time is the record timestamp.
+	TimeIndex int
+}
+
+// Output says where one field of an output record comes from: Expr if not
+// nil, else Context if not NoContext, else the schema's default.
+type Output struct {
+	Name    string
+	Expr    *Expr
+	Context ContextField
+}
+
+// ContextField is one of the context fields that every event carries.
+type ContextField uint8
+
+// The context fields, in the order of the shipped schemas.
+const (
+	NoContext ContextField = iota
+	CtxEventID
+	CtxCorrelationID
+	CtxCausationID
+	CtxEntity
+	CtxOccurredAt
+	CtxRecordedAt
+	CtxSource
+	CtxRegion
+	CtxConfidence
+	CtxPriority
+	CtxVersion
+	CtxLineage
+)
+
+// Name returns the field's name in schemas, "" for NoContext.
+func (c ContextField) Name() string {
+	switch c {
+	case CtxEventID:
+		return "event_id"
+	case CtxCorrelationID:
+		return "correlation_id"
+	case CtxCausationID:
+		return "causation_id"
+	case CtxEntity:
+		return "entity"
+	case CtxOccurredAt:
+		return "occurred_at"
+	case CtxRecordedAt:
+		return "recorded_at"
+	case CtxSource:
+		return "source"
+	case CtxRegion:
+		return "region"
+	case CtxConfidence:
+		return "confidence"
+	case CtxPriority:
+		return "priority"
+	case CtxVersion:
+		return "version"
+	case CtxLineage:
+		return "lineage"
+	}
+	return ""
+}
