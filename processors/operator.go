@@ -1,0 +1,133 @@
+package processors
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// Operator executes one rule. It is immutable but for scratch memory: one goroutine uses it at a time.
+type Operator interface {
+	// Rule is the rule that the operator executes.
+	Rule() *rules.Rule
+	// Step processes one record. It reads state through s and adds outputs and changes to r, which the caller
+	// has reset. After an error r must be discarded: nothing of the step may be applied. Errors are *StepError
+	// or come from s (and then concern the worker, not the record).
+	Step(s State, e *Event, r *Result) error
+	// Decode reads a cell that Cell.Append wrote, of this or an older state format.
+	Decode(b []byte) (Cell, error)
+}
+
+// New returns the operator for a rule: the one switch on the rule's kind.
+func New(rule *rules.Rule) (Operator, error) {
+	switch rule.Kind {
+	case rules.Transform:
+		return newTransform(rule), nil
+	case rules.Aggregation:
+		return newAggregate(rule), nil
+	}
+	return nil, fmt.Errorf("rule %s: no operator for kind %v", rule.ID, rule.Kind)
+}
+
+// Event is one input record as operators see it. Record and what it holds belong to the caller and are valid
+// during Step only.
+type Event struct {
+	Input  int            // position in Rule.Inputs
+	Record schemas.Record // the fields that rules read
+	Key    string         // the record's key
+	Time   int64          // event time in ms since the epoch
+	Source Source         // what only outputs need
+}
+
+// Source gives the context fields of a record. They are decoded on first use, because most records lead to no
+// output.
+type Source interface {
+	// Context returns the context of the record; EventID and CorrelationID are never empty. The caller must not
+	// change what it points to.
+	Context() (*schemas.Context, error)
+}
+
+// State gives an operator its rows. A row is one cell of one entity.
+type State interface {
+	// Row returns the row of the rule with this entity and cell name, with Value nil when there is none. The
+	// pointer stays valid until the step's changes are applied.
+	Row(entity, cell string) (*Row, error)
+}
+
+// Row is a cell in its place. Operators read Value and never set it.
+type Row struct {
+	Key   string // entity NUL rule NUL cell
+	Value Cell   // nil: no such cell
+	Dirty bool   // the runtime's mark: changed since the last commit
+}
+
+// Cell is a decoded piece of state. A Cell is immutable once it is in a Change.
+type Cell interface {
+	// Append appends the encoded form: a format version byte, then protobuf wire format.
+	Append(b []byte) []byte
+}
+
+// Change replaces the value of a row; a nil Value deletes it.
+type Change struct {
+	Row   *Row
+	Value Cell
+}
+
+// Output is one derived event, not yet encoded. Fields belong to the Result and are valid until its Reset.
+type Output struct {
+	Stream  *rules.Stream
+	Key     string
+	Time    int64           // event time in ms
+	ID      string          // the deterministic event id
+	Ordinal int             // position among the outputs of one step
+	Fields  []any           // by position in the output's schema; RecordedAt holds schemas.Default until the runtime stamps it
+	Stamp   int             // position of recorded_at in Fields, -1 without one
+	Context schemas.Context // of the derived event; RecordedAt is 0
+}
+
+// Result collects what a step did. It is reused: Reset keeps the memory.
+type Result struct {
+	Looked  int // records looked at: 0 or 1
+	Matched int // records that passed `where`
+	Dropped int // results that no route took
+	Outputs []Output
+	Changes []Change
+
+	slots []any
+}
+
+// Reset forgets the former step.
+func (r *Result) Reset() {
+	clear(r.slots)
+	clear(r.Outputs)
+	clear(r.Changes)
+	r.Looked, r.Matched, r.Dropped = 0, 0, 0
+	r.slots, r.Outputs, r.Changes = r.slots[:0], r.Outputs[:0], r.Changes[:0]
+}
+
+// fields hands out n empty slots that live until Reset.
+func (r *Result) fields(n int) []any {
+	if cap(r.slots)-len(r.slots) < n {
+		r.slots = make([]any, 0, max(64, 2*cap(r.slots), n)) // slots handed out before keep the old array
+	}
+	at := len(r.slots)
+	r.slots = r.slots[:at+n]
+	return r.slots[at : at+n : at+n]
+}
+
+// StepError says why a rule could not process a record. The record goes to the dead letters.
+type StepError struct {
+	Rule string
+	Code string // stable: an evaluation error's code, null_key, bad_key, not_finite, overflow, bad_context
+	Err  error
+}
+
+func (e *StepError) Error() string { return e.Rule + ": " + e.Code + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StepError) Unwrap() error { return e.Err }
+
+func stepError(rule *rules.Rule, code string, format string, args ...any) error {
+	return &StepError{Rule: rule.ID, Code: code, Err: fmt.Errorf(format, args...)}
+}

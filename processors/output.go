@@ -1,0 +1,203 @@
+package processors
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// maxLineage bounds the steps that a derived event carries (DESIGN §4); the newest are kept.
+const maxLineage = 32
+
+// route is a rules.Route with the position of the field that the runtime stamps.
+type route struct {
+	*rules.Route
+	stamp int // of recorded_at when nothing selects it, -1 otherwise
+}
+
+func newRoutes(rule *rules.Rule) []route {
+	out := make([]route, len(rule.Routes))
+	for i := range rule.Routes {
+		out[i] = route{Route: &rule.Routes[i], stamp: -1}
+		for j, f := range rule.Routes[i].Fields {
+			if f.Expr == nil && f.Context == rules.CtxRecordedAt {
+				out[i].stamp = j
+			}
+		}
+	}
+	return out
+}
+
+// choose returns the first route that takes the result, nil for none.
+func choose(routes []route, env *rules.Env) *route {
+	for i := range routes {
+		if w := routes[i].When; w == nil || w.Bool(env) {
+			return &routes[i]
+		}
+	}
+	return nil
+}
+
+// selected evaluates the route's expressions into fresh slots.
+func selected(rule *rules.Rule, rt *route, env *rules.Env, r *Result) ([]any, error) {
+	fields := r.fields(len(rt.Fields))
+	for i := range rt.Fields {
+		switch f := &rt.Fields[i]; {
+		case f.Expr != nil:
+			fields[i] = f.Expr.Value(env)
+		default:
+			fields[i] = schemas.Default
+		}
+	}
+	return fields, evalError(rule, env)
+}
+
+// complete fills the context fields of a derived event and appends it to r. The context c is the derived
+// event's but for the fields that select may have set.
+func complete(rule *rules.Rule, rt *route, fields []any, c schemas.Context, at int64, r *Result) error {
+	key, err := outputKey(rt, fields, c.Entity)
+	if err != nil {
+		return stepError(rule, "null_key", "%s of %s: %w", rt.Stream.Key, rt.Stream.Name, err)
+	}
+	c.Entity, c.OccurredAt = key, at
+	for i := range rt.Fields {
+		f := &rt.Fields[i]
+		if f.Expr != nil {
+			override(&c, f.Context, fields[i])
+			continue
+		}
+		if v := contextValue(&c, f.Context); v != nil {
+			fields[i] = v
+		} else if f.Context == rules.CtxCausationID {
+			fields[i] = nil
+		}
+	}
+	time := at
+	if rt.TimeIndex >= 0 {
+		if t, ok := fields[rt.TimeIndex].(int64); ok {
+			time = t
+		}
+	}
+	r.Outputs = append(r.Outputs, Output{
+		Stream: rt.Stream, Key: key, Time: time, ID: c.EventID, Ordinal: len(r.Outputs),
+		Fields: fields, Stamp: rt.stamp, Context: c,
+	})
+	return nil
+}
+
+// contextValue gives the context field f of c, nil where the schema's default or the runtime decides.
+func contextValue(c *schemas.Context, f rules.ContextField) any {
+	switch f {
+	case rules.CtxEventID:
+		return c.EventID
+	case rules.CtxCorrelationID:
+		return c.CorrelationID
+	case rules.CtxCausationID:
+		if c.CausationID == "" {
+			return nil
+		}
+		return c.CausationID
+	case rules.CtxEntity:
+		return c.Entity
+	case rules.CtxOccurredAt:
+		return c.OccurredAt
+	case rules.CtxSource:
+		return c.Source
+	case rules.CtxRegion:
+		return c.Region
+	case rules.CtxConfidence:
+		return c.Confidence
+	case rules.CtxPriority:
+		return c.Priority
+	case rules.CtxVersion:
+		return c.Version
+	case rules.CtxLineage:
+		return c.Lineage
+	}
+	return nil
+}
+
+// override takes a context field that select has set into the event's context, from which headers are made.
+func override(c *schemas.Context, f rules.ContextField, v any) {
+	switch v := v.(type) {
+	case string:
+		switch f {
+		case rules.CtxCorrelationID:
+			c.CorrelationID = v
+		case rules.CtxCausationID:
+			c.CausationID = v
+		case rules.CtxEntity:
+			c.Entity = v
+		case rules.CtxSource:
+			c.Source = v
+		case rules.CtxRegion:
+			c.Region = v
+		case rules.CtxPriority:
+			c.Priority = v
+		}
+	case float64:
+		if f == rules.CtxConfidence {
+			c.Confidence = v
+		}
+	case int64:
+		if f == rules.CtxOccurredAt {
+			c.OccurredAt = v
+		}
+	}
+}
+
+// derive makes the context of an event from that of its cause: one more step of lineage, the same correlation.
+func derive(rule *rules.Rule, cause *schemas.Context, id string, step schemas.Step) schemas.Context {
+	c := schemas.Context{
+		EventID: id, CorrelationID: cause.CorrelationID, CausationID: cause.EventID,
+		Source: rule.ID, Region: cause.Region, Confidence: cause.Confidence, Priority: cause.Priority, Version: cause.Version,
+	}
+	if rule.Priority != rules.PriorityStandard {
+		c.Priority = rule.Priority
+	}
+	step.Rule, step.RuleVersion, step.Domain = rule.ID, rule.Version, rule.Domain
+	past := cause.Lineage
+	if over := len(past) + 1 - maxLineage; over > 0 {
+		past = past[over:]
+	}
+	c.Lineage = append(append(make([]schemas.Step, 0, len(past)+1), past...), step)
+	return c
+}
+
+// outputKey is the record key of an output: the text of the stream's key field, the entity for a stream without one.
+func outputKey(rt *route, fields []any, entity string) (string, error) {
+	if i := rt.KeyIndex; i >= 0 && rt.Fields[i].Expr != nil {
+		return keyText(fields[i])
+	}
+	return entity, nil
+}
+
+var errNull = errors.New("the key is null")
+
+// keyText is the record key for a key field's value.
+func keyText(v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	}
+	return "", errNull
+}
+
+func evalError(rule *rules.Rule, env *rules.Env) error {
+	err := env.Err()
+	if err == nil {
+		return nil
+	}
+	code := "eval"
+	var e *rules.EvalError
+	if errors.As(err, &e) {
+		code = e.Code
+	}
+	return &StepError{Rule: rule.ID, Code: code, Err: err}
+}
