@@ -1,0 +1,75 @@
+package topologies
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// commitShare bounds what commits may cost under load: the time between two commits is at least this many times the
+// length of the last one.
+const commitShare = 10
+
+// committer decides when to commit. As soon as the input is drained it commits at once, so that a single event waits
+// for nothing; while records wait behind the processed ones it stretches the interval, so that commits cost at most a
+// tenth of the time. A timer is set anew after each commit: with a ticker, commits as long as the interval would run
+// back to back.
+type committer struct {
+	run     *incarnation
+	wake    chan struct{} // capacity 1
+	records atomic.Int64  // taken in since the last commit
+}
+
+func newCommitter(x *incarnation) *committer {
+	return &committer{run: x, wake: make(chan struct{}, 1)}
+}
+
+// processed counts a batch and has it committed if nothing waits behind it.
+func (c *committer) processed(n int) {
+	c.records.Add(int64(n))
+	if c.run.drained() {
+		c.nudge()
+	}
+}
+
+// nudge asks for a commit when there is something to commit.
+func (c *committer) nudge() {
+	if c.records.Load() == 0 {
+		return
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// taken returns and resets the number of records since the last commit.
+func (c *committer) taken() int64 { return c.records.Swap(0) }
+
+// loop commits until ctx ends; the session's Cleanup commits the rest.
+func (c *committer) loop(ctx context.Context) {
+	longest := c.run.runner.options.MaxCommitInterval
+	timer := time.NewTimer(longest)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+			if !c.run.drained() {
+				continue // more has come in meanwhile: the timer decides
+			}
+		case <-timer.C:
+		}
+		if c.records.Load() == 0 {
+			timer.Reset(longest)
+			continue
+		}
+		start := time.Now()
+		if err := c.run.commit(); err != nil {
+			c.run.fail(err)
+			return
+		}
+		timer.Reset(min(longest, max(10*time.Millisecond, commitShare*time.Since(start))))
+	}
+}

@@ -1,0 +1,183 @@
+package topologies
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-io/millrace/rules"
+)
+
+// counts are what a partition's open transaction has done. They become metrics when it commits and are forgotten when
+// it does not. Rules and inputs are few: they are found by position.
+type counts struct {
+	rules  []*rules.Rule
+	byRule []ruleCounts
+	inputs []*Input
+	taken  []int64
+	dead   map[deadKey]int64
+}
+
+type ruleCounts struct{ in, matched, out, dead int64 }
+
+type deadKey struct{ stream, rule, code string }
+
+func newCounts(g *Group) counts {
+	c := counts{rules: g.Rules, inputs: g.Inputs, taken: make([]int64, len(g.Inputs)), dead: map[deadKey]int64{}}
+	for _, in := range g.Inputs { // rules of other groups that read a repartition topic fed from here
+		for _, m := range in.Moves {
+			for _, u := range m.Uses {
+				c.rules = append(c.rules[:len(c.rules):len(c.rules)], u.Rule)
+			}
+		}
+	}
+	c.byRule = make([]ruleCounts, len(c.rules))
+	return c
+}
+
+func (c *counts) rule(r *rules.Rule) *ruleCounts {
+	for i, x := range c.rules {
+		if x == r {
+			return &c.byRule[i]
+		}
+	}
+	return &ruleCounts{} // not reached: every rule of the group is there
+}
+
+func (c *counts) add(in *Input, n int64) {
+	for i, x := range c.inputs {
+		if x == in {
+			c.taken[i] += n
+		}
+	}
+}
+
+func (c *counts) deadLetter(d deadLetter) {
+	k := deadKey{stream: d.stream.Name, code: d.code}
+	if d.rule != nil {
+		k.rule = d.rule.ID
+	}
+	c.dead[k]++
+}
+
+// Metrics are the worker's. All counters count committed work only, so that they agree with the topics.
+type metrics struct {
+	ruleIn, ruleMatched, ruleOut *prometheus.CounterVec
+	dead                         *prometheus.CounterVec
+	records                      *prometheus.CounterVec
+	commits                      *prometheus.HistogramVec
+	failures, fenced             *prometheus.CounterVec
+	partitions                   *prometheus.GaugeVec
+	waitingSchema                *prometheus.GaugeVec
+	restoredRows                 *prometheus.CounterVec
+	restoreSeconds               *prometheus.HistogramVec
+
+	mu    sync.Mutex
+	rules map[string]RuleStats
+}
+
+// RuleStats is what a rule has done in this worker's life, committed work only.
+type RuleStats struct {
+	In      int64 `json:"in"`      // records it looked at
+	Matched int64 `json:"matched"` // of those, that passed `where`
+	Out     int64 `json:"out"`     // records it wrote
+	Dead    int64 `json:"dead"`    // records that it could not process
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "millrace", Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "millrace", Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "millrace", Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.001, 2, 15)}, labels)
+	}
+	m := &metrics{
+		ruleIn:         counter("rule_in_total", "Records that a rule looked at.", "rule"),
+		ruleMatched:    counter("rule_matched_total", "Records that passed a rule's where.", "rule"),
+		ruleOut:        counter("rule_out_total", "Records that a rule wrote.", "rule"),
+		dead:           counter("dead_letters_total", "Records written to dead-letter topics; rule is empty when no rule could read the record.", "stream", "rule", "code"),
+		records:        counter("records_total", "Records taken in.", "group", "topic"),
+		commits:        histogram("commit_seconds", "Length of commits.", "group"),
+		failures:       counter("group_failures_total", "Times that a group began again from its last commit after an error.", "group"),
+		fenced:         counter("fenced_transactions_total", "Open transactions of former owners that a group ended.", "group"),
+		partitions:     gauge("assigned_partitions", "Topic partitions that the group has here.", "group"),
+		waitingSchema:  gauge("partition_waits_for_schema", "1 while a partition waits for the schema registry.", "group", "topic", "partition"),
+		restoredRows:   counter("restored_rows_total", "Changelog records read to restore state.", "group"),
+		restoreSeconds: histogram("restore_seconds", "Time to restore a partition's state.", "group"),
+		rules:          map[string]RuleStats{},
+	}
+	if reg == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.ruleIn, m.ruleMatched, m.ruleOut, m.dead, m.records, m.commits, m.failures, m.fenced, m.partitions, m.waitingSchema, m.restoredRows, m.restoreSeconds} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// groupMetrics are the metrics with one group's label.
+type groupMetrics struct {
+	*metrics
+	group      string
+	commits    prometheus.Observer
+	failures   prometheus.Counter
+	fenced     prometheus.Counter
+	partitions prometheus.Gauge
+}
+
+func (m *metrics) group(name string) *groupMetrics {
+	return &groupMetrics{
+		metrics: m, group: name, commits: m.commits.WithLabelValues(name), failures: m.failures.WithLabelValues(name),
+		fenced: m.fenced.WithLabelValues(name), partitions: m.partitions.WithLabelValues(name),
+	}
+}
+
+// take adds a partition's counts and resets them.
+func (m *groupMetrics) take(c *counts) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, r := range c.rules {
+		n := &c.byRule[i]
+		if n.in == 0 {
+			continue
+		}
+		m.ruleIn.WithLabelValues(r.ID).Add(float64(n.in))
+		m.ruleMatched.WithLabelValues(r.ID).Add(float64(n.matched))
+		m.ruleOut.WithLabelValues(r.ID).Add(float64(n.out))
+		s := m.rules[r.ID]
+		m.rules[r.ID] = RuleStats{In: s.In + n.in, Matched: s.Matched + n.matched, Out: s.Out + n.out, Dead: s.Dead + n.dead}
+		*n = ruleCounts{}
+	}
+	for i, in := range c.inputs {
+		m.records.WithLabelValues(m.group, in.Topic).Add(float64(c.taken[i]))
+		c.taken[i] = 0
+	}
+	for k, n := range c.dead {
+		m.dead.WithLabelValues(k.stream, k.rule, k.code).Add(float64(n))
+	}
+	clear(c.dead)
+}
+
+// waiting returns a function that says whether the partition waits for the registry.
+func (m *groupMetrics) waiting(topic string, partition int32) func(bool) {
+	g := m.waitingSchema.WithLabelValues(m.group, topic, strconv.Itoa(int(partition)))
+	return func(on bool) {
+		if on {
+			g.Set(1)
+		} else {
+			g.Set(0)
+		}
+	}
+}
+
+func (m *groupMetrics) restored(rows int, took time.Duration) {
+	m.restoredRows.WithLabelValues(m.group).Add(float64(rows))
+	m.restoreSeconds.WithLabelValues(m.group).Observe(took.Seconds())
+}

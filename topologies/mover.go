@@ -1,0 +1,97 @@
+package topologies
+
+import (
+	"strconv"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/processors"
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// mover writes the records of a stream to a repartition topic, byte for byte, under another key.
+type mover struct {
+	*Move
+	envs []rules.Env // by position in Uses
+}
+
+func newMover(m *Move) *mover {
+	mv := &mover{Move: m, envs: make([]rules.Env, len(m.Uses))}
+	for i, u := range m.Uses {
+		mv.envs[i].Records = make([]schemas.Record, len(u.Rule.Inputs))
+	}
+	return mv
+}
+
+// move writes the record that read has decoded. All rules of a repartition topic have the same key expression; where
+// it gives no key, a rule that wants the record has a dead letter of it, and the others have seen and passed it over.
+func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error {
+	p.event.Input = mv.Uses[0].Input
+	key, err := mv.key(0, &p.event)
+	if err != nil {
+		p.keyless(s, mv, m, err)
+		return nil
+	}
+	k := &kgo.Record{Topic: mv.Topic, Key: []byte(key), Value: m.Value, Timestamp: m.Timestamp}
+	k.Partition = schemas.Partition(k.Key, p.run.runner.partitionsOf(mv.Topic))
+	for _, h := range m.Headers {
+		if name := string(h.Key); name != schemas.HeaderWriter {
+			k.Headers = append(k.Headers, kgo.RecordHeader{Key: name, Value: h.Value})
+		}
+	}
+	if !p.source.decoder.hasID && moved(m) == "" {
+		id := schemas.InputID(m.Topic, m.Partition, m.Offset)
+		k.Headers = append(k.Headers, kgo.RecordHeader{Key: headerInput, Value: []byte(id)})
+	}
+	w := schemas.Writer{Name: mv.Name, Partition: p.number, OutputTime: s.outputTime(), Origin: *p.source.origin()}
+	k.Headers = append(k.Headers, kgo.RecordHeader{Key: schemas.HeaderWriter, Value: w.Append(nil)})
+	p.run.producer.add(k, nil)
+	return nil
+}
+
+// key evaluates the key expression of the i-th use.
+func (mv *mover) key(i int, e *processors.Event) (string, error) {
+	u := mv.Uses[i]
+	env := &mv.envs[i]
+	env.Reset()
+	clear(env.Records)
+	env.Records[u.Input] = e.Record
+	env.Key, env.Now = e.Key, e.Time
+	x := *e
+	x.Input = u.Input
+	return processors.Entity(u.Rule, &x, env)
+}
+
+func (p *partition) keyless(s *stepper, mv *mover, m *sarama.ConsumerMessage, err error) {
+	for i, u := range mv.Uses {
+		c := p.counts.rule(u.Rule)
+		c.in++
+		env := &mv.envs[i]
+		_, e := mv.key(i, &p.event)
+		env.Reset()
+		if u.Rule.Where != nil && !u.Rule.Where.Bool(env) && env.Err() == nil {
+			continue
+		}
+		if e == nil {
+			e = err
+		}
+		c.matched++
+		c.dead++
+		p.out.dead(deadLetter{topic: p.run.runner.ruleDeadTopic(u.Rule), stream: s.Stream, rule: u.Rule, message: m, code: stepCode(e), err: e, at: p.clock})
+	}
+}
+
+// keyText is a key field's value as a record key.
+func keyText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	return ""
+}

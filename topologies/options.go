@@ -1,0 +1,141 @@
+package topologies
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas/registry"
+)
+
+// Guarantee says what a crash may do to derived records. State and offsets are exact in both.
+type Guarantee string
+
+const (
+	// ExactlyOnce puts derived records into the transaction of their state and offsets. The default.
+	ExactlyOnce Guarantee = "exactly_once"
+	// AtLeastOnce sends derived records at once. A crash repeats those of the last commit interval, with the same
+	// event ids.
+	AtLeastOnce Guarantee = "at_least_once"
+)
+
+// Options configures a Worker. The zero value of an optional field means its default.
+type Options struct {
+	App       string   // prefix of groups, internal topics and transactional ids; default "millrace"
+	Brokers   []string // bootstrap servers, required
+	Instance  string   // static member name, unique among running workers and the same after a restart; required
+	Set       *rules.Set
+	Registry  *registry.Client
+	Guarantee Guarantee // default ExactlyOnce
+	StateDir  string    // local copy of the tables; "" keeps it in memory
+
+	MaxCommitInterval  time.Duration // under load; default 500 ms
+	TransactionTimeout time.Duration // default 10 s
+	SessionTimeout     time.Duration // default 6 s, the least that brokers allow by default
+	Replication        int16         // of internal topics; default: the broker's
+	DeleteRetention    time.Duration // delete.retention.ms of changelogs; default 24 h
+	CacheRows          int           // decoded rows kept in memory over all partitions of a group; default 200,000
+	MaxRecordBytes     int32         // largest source record; dead letters take 64 KiB more; default 1 MiB
+	WallClock          bool          // dead-letter records further ahead of the wall clock than max_lead
+
+	Logger  *slog.Logger          // default: discard
+	Metrics prometheus.Registerer // default: none
+	// OnEvent, when set, observes the worker's life in tests and progress displays. It must not block.
+	OnEvent func(Event)
+}
+
+// Event is something that happened to a group.
+type Event struct {
+	Group  string
+	Kind   EventKind
+	Inputs int64         // Committed: records taken in
+	Took   time.Duration // Committed
+	Err    error         // Failed
+}
+
+// EventKind names an Event.
+type EventKind uint8
+
+const (
+	// Assigned: partitions are assigned and their state is restored.
+	Assigned EventKind = iota + 1
+	// Committed: a transaction ended well.
+	Committed
+	// Failed: an incarnation ended with an error; another follows.
+	Failed
+)
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+
+// withDefaults fills what is unset.
+func (o Options) withDefaults() Options {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	if o.App == "" {
+		o.App = "millrace"
+	}
+	if o.Guarantee == "" {
+		o.Guarantee = ExactlyOnce
+	}
+	def(&o.MaxCommitInterval, 500*time.Millisecond)
+	def(&o.TransactionTimeout, 10*time.Second)
+	def(&o.SessionTimeout, 6*time.Second)
+	def(&o.DeleteRetention, 24*time.Hour)
+	if o.CacheRows == 0 {
+		o.CacheRows = 200_000
+	}
+	if o.MaxRecordBytes == 0 {
+		o.MaxRecordBytes = 1 << 20
+	}
+	if o.Replication == 0 {
+		o.Replication = -1
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Validate reports everything that is wrong with the options.
+func (o Options) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if o.App != "" && !nameForm.MatchString(o.App) {
+		bad("app %q: use 1 to 100 of A-Z a-z 0-9 . _ -", o.App)
+	}
+	if !nameForm.MatchString(o.Instance) {
+		bad("instance %q: use 1 to 100 of A-Z a-z 0-9 . _ -", o.Instance)
+	}
+	if len(o.Brokers) == 0 {
+		bad("brokers: name at least one host:port")
+	}
+	if o.Set == nil {
+		bad("no rules")
+	}
+	if o.Registry == nil {
+		bad("no schema registry")
+	}
+	if o.Guarantee != "" && o.Guarantee != ExactlyOnce && o.Guarantee != AtLeastOnce {
+		bad("guarantee %q: use exactly_once or at_least_once", o.Guarantee)
+	}
+	if o.StateDir != "" && !filepath.IsAbs(o.StateDir) {
+		bad("state directory %q: use an absolute path", o.StateDir)
+	}
+	if o.MaxCommitInterval < 0 || o.TransactionTimeout < 0 || o.SessionTimeout < 0 || o.DeleteRetention < 0 {
+		bad("durations must not be negative")
+	}
+	d := o.withDefaults()
+	if d.TransactionTimeout < 4*d.MaxCommitInterval {
+		bad("transaction timeout %v: use at least four times the commit interval (%v)", d.TransactionTimeout, d.MaxCommitInterval)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,243 @@
+package topologies
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace-io/millrace/processors"
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+	"github.com/millrace-io/millrace/schemas/registry"
+)
+
+// maxTime is the last event time that is taken: the end of the year 9999.
+const maxTime = 253402300799999
+
+// partition steps the records of one partition number of a group. One goroutine uses it at a time, under the barrier.
+type partition struct {
+	run    *incarnation
+	number int32
+	store  *store // nil without state
+	inputs map[*Input]*stepper
+	result processors.Result
+	out    writer
+	clock  int64 // wall clock of the batch, ms
+	source source
+	event  processors.Event
+	counts counts
+}
+
+// stepper is one input of a partition with the operators that its records go through.
+type stepper struct {
+	*Input
+	record    schemas.Record
+	operators []processors.Operator // by position in Rules
+	states    []processors.State
+	moves     []*mover
+	latest    int64 // largest event time
+}
+
+// ruleState is an operator's view of the store.
+type ruleState struct {
+	store *store
+	op    processors.Operator
+	id    string
+}
+
+// Row implements processors.State.
+func (s *ruleState) Row(entity, cell string) (*processors.Row, error) {
+	return s.store.row(s.op, s.id, entity, cell)
+}
+
+func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
+	p := &partition{run: x, number: number, store: st, inputs: map[*Input]*stepper{}, counts: newCounts(x.runner.plan)}
+	p.out = writer{run: x, counts: &p.counts}
+	p.source.partition = p
+	p.event.Source = &p.source
+	for _, in := range x.runner.plan.Inputs {
+		s := &stepper{Input: in, record: in.Stream.Projection.New()}
+		for _, u := range in.Rules {
+			op, err := processors.New(u.Rule)
+			if err != nil {
+				return nil, err
+			}
+			s.operators = append(s.operators, op)
+			s.states = append(s.states, &ruleState{st, op, u.Rule.ID})
+		}
+		for _, m := range in.Moves {
+			s.moves = append(s.moves, newMover(m))
+		}
+		p.inputs[in] = s
+	}
+	return p, nil
+}
+
+// step processes records in their order. Its error concerns the worker; what is wrong with a record goes to the dead
+// letters.
+func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) error {
+	p.clock = time.Now().UnixMilli()
+	s := p.inputs[in]
+	for _, m := range records {
+		if err := p.record(s, m); err != nil {
+			return fmt.Errorf("offset %d: %w", m.Offset, err)
+		}
+	}
+	p.counts.add(in, int64(len(records)))
+	return nil
+}
+
+// record processes one record.
+func (p *partition) record(s *stepper, m *sarama.ConsumerMessage) error {
+	if m.Value == nil && s.Stream.Tombstones == rules.TombstonesIgnore {
+		return nil
+	}
+	if code, err := p.read(s, m); err != nil {
+		if s.Guard {
+			p.out.dead(deadLetter{topic: p.run.runner.deadTopic(s.Stream.Domain), stream: s.Stream, message: m, code: code, err: err, at: p.clock})
+		}
+		return nil
+	}
+	for i, op := range s.operators {
+		if err := p.rule(s, i, op, m); err != nil {
+			return err
+		}
+	}
+	for _, mv := range s.moves {
+		if err := p.move(s, mv, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read decodes a record into the partition's event. The code names what is wrong with it, as the dead letter's.
+func (p *partition) read(s *stepper, m *sarama.ConsumerMessage) (code string, err error) {
+	if m.Value == nil {
+		return "null_value", errors.New("the value is null, and the stream is no table")
+	}
+	if !utf8.Valid(m.Key) {
+		return "bad_key", errors.New("the key is no UTF-8")
+	}
+	for _, c := range m.Key {
+		if c == 0 {
+			return "bad_key", errors.New("the key holds a NUL byte")
+		}
+	}
+	dec, body, err := p.run.runner.decoders.get(s.Stream, m.Value)
+	if err != nil {
+		return deadCode(err), err
+	}
+	if s.Stream.Format == rules.FormatJSON {
+		if body, err = s.Stream.Schema.FromJSON(m.Value); err != nil {
+			return deadCode(err), err
+		}
+	}
+	if err := dec.fields.Decode(body, s.record); err != nil {
+		return deadCode(err), err
+	}
+	at := m.Timestamp.UnixMilli()
+	if s.Stream.HasTime {
+		ok := false
+		if at, ok = s.Stream.TimeField.Int(s.record); !ok {
+			return "null_time", fmt.Errorf("%s is null", s.Stream.Time)
+		}
+	}
+	if at < 0 || at > maxTime {
+		return "bad_time", fmt.Errorf("event time %d ms is outside the years 1970 to 9999", at)
+	}
+	if lead := at - p.clock; p.run.runner.options.WallClock && s.Stream.MaxLead > 0 && lead > s.Stream.MaxLead && !s.Rekeyed && s.Stream.Source {
+		return "implausible_time", fmt.Errorf("event time is %v ahead of the wall clock; max_lead is %v", time.Duration(lead)*time.Millisecond, time.Duration(s.Stream.MaxLead)*time.Millisecond)
+	}
+	p.source.reset(s, m, dec, body, at)
+	s.latest = max(s.latest, at)
+	p.event.Record, p.event.Key, p.event.Time = s.record, p.source.key(), at
+	return "", nil
+}
+
+// deadCode is the dead letter's code for an error of package schemas or the registry.
+func deadCode(err error) string {
+	var frame *schemas.FramingError
+	var compat *schemas.CompatibilityError
+	var schema *schemas.SchemaError
+	switch {
+	case errors.As(err, &frame):
+		return "bad_framing"
+	case errors.As(err, &compat):
+		return "incompatible_schema"
+	case errors.As(err, &schema) || errors.Is(err, registry.ErrNotFound):
+		return "unknown_schema"
+	}
+	return "undecodable"
+}
+
+// rule runs one rule on the record that read has decoded. All of the step's outputs are encoded before anything of it
+// is applied: a failing rule leaves no trace of the record, and the other rules are not touched.
+func (p *partition) rule(s *stepper, i int, op processors.Operator, m *sarama.ConsumerMessage) error {
+	u := s.Rules[i]
+	p.event.Input = u.Input
+	r := &p.result
+	r.Reset()
+	err := p.guarded(op, s.states[i], m, s)
+	if err == nil {
+		err = p.out.encode(p, s, u.Rule, r)
+	}
+	if err != nil {
+		var bad *processors.StepError
+		if !errors.As(err, &bad) {
+			return err
+		}
+		p.counts.rule(u.Rule).dead++
+		p.counts.rule(u.Rule).in++
+		p.out.dead(deadLetter{topic: p.run.runner.ruleDeadTopic(u.Rule), stream: s.Stream, rule: u.Rule, message: m, code: bad.Code, err: bad.Err, at: p.clock})
+		return nil
+	}
+	if p.store != nil {
+		p.store.apply(r.Changes)
+	}
+	c := p.counts.rule(u.Rule)
+	c.in += int64(r.Looked)
+	c.matched += int64(r.Matched)
+	if !u.Rule.Shadow {
+		c.out += int64(len(r.Outputs))
+		p.out.send()
+	}
+	return nil
+}
+
+// guarded steps the operator; a panic in it is the record's fault, not the worker's end.
+func (p *partition) guarded(op processors.Operator, st processors.State, m *sarama.ConsumerMessage, s *stepper) (err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			err = &processors.StepError{Rule: op.Rule().ID, Code: "panic", Err: fmt.Errorf("%v", x)}
+		}
+	}()
+	if !s.Rekeyed && op.Rule().By != nil && p.misplaced(s, m) {
+		return &processors.StepError{Rule: op.Rule().ID, Code: "wrong_partition", Err: fmt.Errorf("key %q belongs to partition %d under murmur2; declare `partitioner: any` for producers with another partitioner", p.event.Key, schemas.Partition([]byte(p.event.Key), p.run.runner.plan.Partitions))}
+	}
+	return op.Step(st, &p.event, &p.result)
+}
+
+// misplaced reports whether the record lies in a partition that its key does not hash to: the key's state is not here.
+func (p *partition) misplaced(s *stepper, m *sarama.ConsumerMessage) bool {
+	return schemas.Partition([]byte(p.event.Key), p.run.runner.plan.Partitions) != m.Partition
+}
+
+// stepCode is the dead letter's code for a failing rule.
+func stepCode(err error) string {
+	var e *processors.StepError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return "failed"
+}
+
+// outputTime is a time that no later output of a rule of this input is older than, as far as this partition's source
+// is within its declared disorder.
+func (s *stepper) outputTime() int64 { return s.latest - s.Stream.OutOfOrder }
+
+// committed adds the partition's counts to the group's: what is counted has happened.
+func (p *partition) committed() { p.run.runner.metrics.take(&p.counts) }

@@ -1,0 +1,256 @@
+package topologies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// member is what fences a worker by its consumer group (KIP-447).
+type member struct {
+	group      string
+	id         string
+	instance   string
+	generation int32
+}
+
+// producer writes a group's records and commits its offsets. Records of the transaction and, with at_least_once,
+// records that go out at once have a client each.
+type producer struct {
+	txn      *kgo.Client
+	now      *kgo.Client // nil: everything goes into the transaction
+	id       string      // transactional id
+	fail     func(error)
+	inTxn    atomic.Int64 // records produced into the running transaction
+	onFailed func(*kgo.Record, error)
+}
+
+// newProducer fences whoever held the transactional id before, ends its open transaction, and begins one.
+func newProducer(ctx context.Context, o *Options, id string, fail func(error)) (*producer, error) {
+	p := &producer{id: id, fail: fail}
+	p.onFailed = func(r *kgo.Record, err error) {
+		if err != nil {
+			p.fail(fmt.Errorf("produce to %s/%d: %w", r.Topic, r.Partition, err))
+		}
+	}
+	opts := append(o.producerOptions(), kgo.TransactionalID(id), kgo.TransactionTimeout(o.TransactionTimeout))
+	var err error
+	if p.txn, err = kgo.NewClient(append(opts, transactionVersion()...)...); err != nil {
+		return nil, fmt.Errorf("transactional producer: %w", err)
+	}
+	if _, _, err := p.txn.ProducerID(ctx); err != nil {
+		p.close()
+		return nil, fmt.Errorf("producer id of %s: %w", id, err)
+	}
+	if err := p.txn.BeginTransaction(); err != nil {
+		p.close()
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	if o.Guarantee == AtLeastOnce {
+		if p.now, err = kgo.NewClient(o.producerOptions()...); err != nil {
+			p.close()
+			return nil, fmt.Errorf("producer: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// add writes r in the running transaction. acked, if set, gets the record with its offset.
+func (p *producer) add(r *kgo.Record, acked func(*kgo.Record)) {
+	p.inTxn.Add(1)
+	if acked == nil {
+		p.txn.Produce(context.Background(), r, p.onFailed)
+		return
+	}
+	p.txn.Produce(context.Background(), r, func(r *kgo.Record, err error) {
+		if err != nil {
+			p.onFailed(r, err)
+			return
+		}
+		acked(r)
+	})
+}
+
+// emit writes a derived record as the guarantee says.
+func (p *producer) emit(r *kgo.Record) {
+	if p.now == nil {
+		p.add(r, nil)
+		return
+	}
+	p.now.Produce(context.Background(), r, p.onFailed)
+}
+
+// commit waits for every acknowledgement, adds the offsets under the member's generation and ends the transaction.
+// After an error its outcome is unknown: the caller must forget the state of the incarnation and begin a new one.
+func (p *producer) commit(ctx context.Context, offsets map[topicPartition]int64, m member, failed func() error) error {
+	if p.now != nil {
+		if err := p.now.Flush(ctx); err != nil {
+			return fmt.Errorf("flush: %w", err)
+		}
+	}
+	if err := p.txn.Flush(ctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	if err := failed(); err != nil { // an acknowledgement was an error
+		return err
+	}
+	if p.inTxn.Swap(0) == 0 {
+		// Nothing was written: the offsets alone are atomic, and the group's generation fences them.
+		return p.commitOffsets(ctx, offsets, m)
+	}
+	if err := p.addOffsets(ctx, offsets, m); err != nil {
+		return err
+	}
+	if err := p.txn.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return fmt.Errorf("end transaction: %w", err)
+	}
+	if err := p.txn.BeginTransaction(); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	return nil
+}
+
+// addOffsets makes the offsets part of the transaction.
+func (p *producer) addOffsets(ctx context.Context, offsets map[topicPartition]int64, m member) error {
+	id, epoch, err := p.txn.ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("producer id: %w", err)
+	}
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = p.id, id, epoch, m.group
+	err = retry(ctx, func() error {
+		a, err := add.RequestWith(ctx, p.txn)
+		if err != nil {
+			return err
+		}
+		return kerr.ErrorForCode(a.ErrorCode)
+	})
+	if err != nil {
+		return fmt.Errorf("add offsets to the transaction: %w", err)
+	}
+	q := kmsg.NewPtrTxnOffsetCommitRequest()
+	q.TransactionalID, q.Group, q.ProducerID, q.ProducerEpoch = p.id, m.group, id, epoch
+	q.Generation, q.MemberID = m.generation, m.id
+	if m.instance != "" {
+		q.InstanceID = &m.instance
+	}
+	for topic, ps := range byTopic(offsets) {
+		t := kmsg.NewTxnOffsetCommitRequestTopic()
+		t.Topic = topic
+		for part, off := range ps {
+			x := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			x.Partition, x.Offset = part, off
+			t.Partitions = append(t.Partitions, x)
+		}
+		q.Topics = append(q.Topics, t)
+	}
+	err = retry(ctx, func() error {
+		a, err := q.RequestWith(ctx, p.txn)
+		if err != nil {
+			return err
+		}
+		for _, t := range a.Topics {
+			for _, x := range t.Partitions {
+				if err := kerr.ErrorForCode(x.ErrorCode); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("commit offsets in the transaction: %w", err)
+	}
+	return nil
+}
+
+// commitOffsets commits offsets without a transaction.
+func (p *producer) commitOffsets(ctx context.Context, offsets map[topicPartition]int64, m member) error {
+	q := kmsg.NewPtrOffsetCommitRequest()
+	q.Group, q.Generation, q.MemberID = m.group, m.generation, m.id
+	if m.instance != "" {
+		q.InstanceID = &m.instance
+	}
+	for topic, ps := range byTopic(offsets) {
+		t := kmsg.NewOffsetCommitRequestTopic()
+		t.Topic = topic
+		for part, off := range ps {
+			x := kmsg.NewOffsetCommitRequestTopicPartition()
+			x.Partition, x.Offset = part, off
+			t.Partitions = append(t.Partitions, x)
+		}
+		q.Topics = append(q.Topics, t)
+	}
+	err := retry(ctx, func() error {
+		a, err := q.RequestWith(ctx, p.txn)
+		if err != nil {
+			return err
+		}
+		for _, t := range a.Topics {
+			for _, x := range t.Partitions {
+				if err := kerr.ErrorForCode(x.ErrorCode); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("commit offsets: %w", err)
+	}
+	return nil
+}
+
+// abort gives the running transaction up.
+func (p *producer) abort(ctx context.Context) error {
+	if err := p.txn.AbortBufferedRecords(ctx); err != nil {
+		return fmt.Errorf("abort: %w", err)
+	}
+	if err := p.txn.EndTransaction(ctx, kgo.TryAbort); err != nil {
+		return fmt.Errorf("abort: %w", err)
+	}
+	return nil
+}
+
+func (p *producer) close() {
+	if p.txn != nil {
+		p.txn.Close()
+	}
+	if p.now != nil {
+		p.now.Close()
+	}
+}
+
+func byTopic(offsets map[topicPartition]int64) map[string]map[int32]int64 {
+	out := map[string]map[int32]int64{}
+	for k, o := range offsets {
+		if out[k.topic] == nil {
+			out[k.topic] = map[int32]int64{}
+		}
+		out[k.topic][k.partition] = o
+	}
+	return out
+}
+
+// retry repeats f while the broker asks for it: CONCURRENT_TRANSACTIONS means that the end of the last transaction is
+// still being written.
+func retry(ctx context.Context, f func() error) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		err := f()
+		var ke *kerr.Error
+		if err == nil || !errors.As(err, &ke) || !ke.Retriable {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package topologies
+
+import (
+	"github.com/IBM/sarama"
+
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// source is the record that a partition is stepping, as far as only outputs need it. It implements
+// processors.Source.
+type source struct {
+	partition *partition
+	stepper   *stepper
+	message   *sarama.ConsumerMessage
+	decoder   *decoder
+	body      []byte
+	at        int64
+
+	read    bool
+	err     error
+	context schemas.Context
+
+	parsed bool
+	writer schemas.Writer // of a derived or moved record
+	name   string         // the record's key as text
+	named  bool
+}
+
+func (s *source) reset(st *stepper, m *sarama.ConsumerMessage, d *decoder, body []byte, at int64) {
+	s.stepper, s.message, s.decoder, s.body, s.at = st, m, d, body, at
+	s.read, s.parsed, s.named = false, false, false
+}
+
+// key is the record's key; for a record without one, the text of the stream's key field. A moved record's own key is
+// the entity that it was moved to.
+func (s *source) key() string {
+	if s.named {
+		return s.name
+	}
+	s.named = true
+	s.name = string(s.message.Key)
+	st := s.stepper.Stream
+	if s.message.Key == nil && st.HasKey {
+		s.name = keyText(st.KeyField.Value(s.stepper.record))
+	}
+	return s.name
+}
+
+// origin is the source record that set the chain of this record off.
+func (s *source) origin() *schemas.Origin {
+	s.parse()
+	return &s.writer.Origin
+}
+
+func (s *source) parse() {
+	if s.parsed {
+		return
+	}
+	s.parsed = true
+	s.writer = schemas.Writer{}
+	if h := header(s.message, schemas.HeaderWriter); h != nil {
+		if w, err := schemas.ParseWriter(h); err == nil {
+			s.writer = w
+			return
+		}
+	}
+	s.writer.Origin = schemas.Origin{Stream: s.stepper.Stream.Name, Key: s.key(), Offset: s.message.Offset}
+	if s.message.Key == nil {
+		if c, err := s.Context(); err == nil {
+			s.writer.Origin.EventID = c.EventID
+		}
+	}
+}
+
+// Context implements processors.Source. What the record does not say gets the defaults of DESIGN §4.
+func (s *source) Context() (*schemas.Context, error) {
+	if s.read {
+		return &s.context, s.err
+	}
+	s.read = true
+	s.context = schemas.Context{}
+	s.err = s.decoder.context.Decode(s.body, &s.context)
+	c := &s.context
+	if c.EventID == "" {
+		if c.EventID = moved(s.message); c.EventID == "" {
+			c.EventID = schemas.InputID(s.message.Topic, s.message.Partition, s.message.Offset)
+		}
+	}
+	if c.CorrelationID == "" {
+		c.CorrelationID = c.EventID
+	}
+	if c.Entity == "" {
+		c.Entity = s.key()
+	}
+	c.OccurredAt = s.at
+	return c, s.err
+}
+
+// headerInput carries the id of a moved record that has none in its value: position and with it the id would change.
+const headerInput = "millrace-input"
+
+func moved(m *sarama.ConsumerMessage) string { return string(header(m, headerInput)) }
+
+// header returns the last header of that name, nil without one.
+func header(m *sarama.ConsumerMessage, name string) []byte {
+	for i := len(m.Headers) - 1; i >= 0; i-- {
+		if string(m.Headers[i].Key) == name {
+			return m.Headers[i].Value
+		}
+	}
+	return nil
+}

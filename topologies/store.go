@@ -1,0 +1,323 @@
+package topologies
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/lovoo/goka/storage"
+	"github.com/syndtr/goleveldb/leveldb"
+	lerrors "github.com/syndtr/goleveldb/leveldb/errors"
+	lstorage "github.com/syndtr/goleveldb/leveldb/storage"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/processors"
+)
+
+// store is the table of one partition: decoded rows in memory, committed cells below. goka only opens and closes it.
+// The partition's callback uses it while it holds the barrier's read lock, the committer under the write lock.
+type store struct {
+	storage.Storage // nil: what goka must not call panics
+	run             *incarnation
+	topic           string
+	part            int32
+	db              *leveldb.DB
+	decode          map[string]processors.Operator // by rule id
+
+	rows   map[string]*row
+	dirty  []*row
+	epoch  uint32 // commits so far: rows not used since the last one may be dropped
+	key    []byte // scratch
+	meta   storeMeta
+	acked  atomic.Int64 // highest acknowledged changelog offset + 1
+	closed bool
+}
+
+// row is a processors.Row with what the cache needs. The Row comes first, so that a *Row finds its row again.
+type row struct {
+	processors.Row
+	epoch uint32
+}
+
+// storeMeta says what the local copy holds: it is in the copy, written with the cells that it speaks of.
+type storeMeta struct {
+	offset int64    // next changelog offset that is not in the copy, -1: nothing is
+	at     int64    // wall clock of the last write, ms
+	topic  [16]byte // id of the changelog topic
+}
+
+const (
+	storeFormat = 1
+	cellPrefix  = "c"
+)
+
+var metaKey = []byte("m")
+
+func (m storeMeta) append(b []byte) []byte {
+	b = append(b, storeFormat)
+	b = binary.BigEndian.AppendUint64(b, uint64(m.offset))
+	b = binary.BigEndian.AppendUint64(b, uint64(m.at))
+	return append(b, m.topic[:]...)
+}
+
+func parseStoreMeta(b []byte) (m storeMeta, ok bool) {
+	if len(b) != 33 || b[0] != storeFormat {
+		return storeMeta{offset: -1}, false
+	}
+	m.offset = int64(binary.BigEndian.Uint64(b[1:]))
+	m.at = int64(binary.BigEndian.Uint64(b[9:]))
+	copy(m.topic[:], b[17:])
+	return m, true
+}
+
+func (x *incarnation) newStore(topic string, part int32) (*store, error) {
+	s := &store{run: x, topic: topic, part: part, rows: map[string]*row{}, decode: map[string]processors.Operator{}}
+	for _, r := range x.runner.plan.Rules {
+		op, err := processors.New(r)
+		if err != nil {
+			return nil, err
+		}
+		s.decode[r.ID] = op
+	}
+	var err error
+	if s.db, err = openLevel(x.runner.options.StateDir, topic, part); err != nil {
+		return nil, fmt.Errorf("open the local store of %s/%d: %w", topic, part, err)
+	}
+	s.meta = storeMeta{offset: -1}
+	switch b, err := s.db.Get(metaKey, nil); {
+	case err == nil:
+		s.meta, _ = parseStoreMeta(b)
+	case !errors.Is(err, leveldb.ErrNotFound):
+		s.db.Close()
+		return nil, fmt.Errorf("read the local store of %s/%d: %w", topic, part, err)
+	}
+	return s, nil
+}
+
+// openLevel opens the copy on disk, or one in memory. A damaged copy is deleted: the changelog holds everything.
+func openLevel(dir, topic string, part int32) (*leveldb.DB, error) {
+	if dir == "" {
+		return leveldb.Open(lstorage.NewMemStorage(), nil)
+	}
+	path := filepath.Join(dir, fmt.Sprintf("%s.%d", topic, part))
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, err
+	}
+	db, err := leveldb.OpenFile(path, nil)
+	if lerrors.IsCorrupted(err) {
+		if err := os.RemoveAll(path); err != nil {
+			return nil, err
+		}
+		return leveldb.OpenFile(path, nil)
+	}
+	return db, err
+}
+
+// Open recovers the table from its changelog, inside the session's Setup: the generation is fixed, so that no former
+// owner can commit any more. It must not panic and must end when the session does.
+func (s *store) Open() error {
+	if err := s.recover(s.run.sessionContext()); err != nil {
+		return fmt.Errorf("recover %s/%d: %w", s.topic, s.part, err)
+	}
+	return nil
+}
+
+func (s *store) recover(ctx context.Context) error {
+	start := time.Now()
+	client := s.run.runner.client
+	id, err := topicID(ctx, client, s.topic)
+	if err != nil {
+		return err
+	}
+	oldest, newest, err := bounds(ctx, client, topicPartition{s.topic, s.part})
+	if err != nil {
+		return err
+	}
+	// Below half of the changelog's tombstone retention nothing that the copy missed can have been compacted away.
+	fresh := time.Since(time.UnixMilli(s.meta.at)) < s.run.runner.options.DeleteRetention/2
+	if s.meta.offset >= 0 && (s.meta.topic != id || !fresh || s.meta.offset < oldest || s.meta.offset > newest) {
+		s.run.runner.logger.Info("the local state is rebuilt", "topic", s.topic, "partition", s.part, "fresh", fresh, "same_topic", s.meta.topic == id)
+		if err := s.wipe(); err != nil {
+			return err
+		}
+	}
+	s.meta.topic = id
+	from := max(s.meta.offset, oldest)
+	rows := 0
+	err = s.run.runner.readDecided(ctx, topicPartition{s.topic, s.part}, from, newest, func(rs []*kgo.Record, next int64) error {
+		rows += len(rs)
+		b := new(leveldb.Batch)
+		for _, r := range rs {
+			if r.Value == nil {
+				b.Delete(cellKey(r.Key))
+			} else {
+				b.Put(cellKey(r.Key), r.Value)
+			}
+		}
+		return s.write(b, next)
+	})
+	if err != nil {
+		return err
+	}
+	s.acked.Store(newest)
+	s.run.runner.logger.Info("state restored", "topic", s.topic, "partition", s.part, "rows", rows, "from", from, "to", newest, "took", time.Since(start))
+	s.run.runner.metrics.restored(rows, time.Since(start))
+	return s.write(new(leveldb.Batch), newest)
+}
+
+func cellKey(k []byte) []byte { return append([]byte(cellPrefix), k...) }
+
+func (s *store) write(b *leveldb.Batch, next int64) error {
+	s.meta.offset, s.meta.at = next, time.Now().UnixMilli()
+	b.Put(metaKey, s.meta.append(nil))
+	if err := s.db.Write(b, nil); err != nil {
+		return fmt.Errorf("write the local store: %w", err)
+	}
+	return nil
+}
+
+func (s *store) wipe() error {
+	it := s.db.NewIterator(nil, nil)
+	defer it.Release()
+	b := new(leveldb.Batch)
+	for it.Next() {
+		b.Delete(it.Key())
+		if b.Len() == 10_000 {
+			if err := s.db.Write(b, nil); err != nil {
+				return err
+			}
+			b.Reset()
+		}
+	}
+	s.meta.offset = -1
+	return errors.Join(it.Error(), s.db.Write(b, nil))
+}
+
+// row finds a rule's cell of an entity.
+func (s *store) row(rule processors.Operator, id, entity, cell string) (*processors.Row, error) {
+	s.key = append(append(append(append(append(s.key[:0], entity...), 0), id...), 0), cell...)
+	if r := s.rows[string(s.key)]; r != nil {
+		r.epoch = s.epoch
+		return &r.Row, nil
+	}
+	r := &row{Row: processors.Row{Key: string(s.key)}, epoch: s.epoch}
+	b, err := s.db.Get(cellKey(s.key), nil)
+	switch {
+	case err == nil:
+		if r.Value, err = rule.Decode(b); err != nil {
+			return nil, fmt.Errorf("cell %q of %s/%d: %w", r.Key, s.topic, s.part, err)
+		}
+	case !errors.Is(err, leveldb.ErrNotFound):
+		return nil, fmt.Errorf("cell %q of %s/%d: %w", r.Key, s.topic, s.part, err)
+	}
+	s.rows[r.Key] = r
+	return &r.Row, nil
+}
+
+// apply makes a step's changes part of the table.
+func (s *store) apply(cs []processors.Change) {
+	for _, c := range cs {
+		c.Row.Value = c.Value
+		if !c.Row.Dirty {
+			c.Row.Dirty = true
+			s.dirty = append(s.dirty, s.rows[c.Row.Key])
+		}
+	}
+}
+
+// flush encodes the changed cells into the running transaction. The committer calls it under the write lock.
+func (s *store) flush() {
+	var arena []byte
+	records := make([]kgo.Record, len(s.dirty))
+	acked := s.ack
+	for i, r := range s.dirty {
+		k := &records[i]
+		k.Topic, k.Partition, k.Key = s.topic, s.part, []byte(r.Key)
+		if r.Value != nil {
+			if cap(arena)-len(arena) < 512 {
+				arena = make([]byte, 0, 64<<10)
+			}
+			at := len(arena)
+			arena = r.Value.Append(arena)
+			k.Value = arena[at:len(arena):len(arena)]
+		}
+		s.run.producer.add(k, acked)
+	}
+}
+
+func (s *store) ack(r *kgo.Record) {
+	for o := s.acked.Load(); r.Offset >= o; o = s.acked.Load() {
+		if s.acked.CompareAndSwap(o, r.Offset+1) {
+			return
+		}
+	}
+}
+
+// committed takes the flushed cells into the local copy, after their transaction has ended.
+func (s *store) committed(limit int) error {
+	if len(s.dirty) > 0 {
+		b := new(leveldb.Batch)
+		var buf []byte
+		for _, r := range s.dirty {
+			if r.Value == nil {
+				b.Delete(cellKey([]byte(r.Key)))
+			} else {
+				buf = r.Value.Append(buf[:0])
+				b.Put(cellKey([]byte(r.Key)), buf)
+			}
+			r.Dirty = false
+		}
+		clear(s.dirty)
+		s.dirty = s.dirty[:0]
+		if err := s.write(b, s.acked.Load()); err != nil {
+			return err
+		}
+	}
+	s.evict(limit)
+	s.epoch++
+	return nil
+}
+
+// evict drops rows that no record has touched lately once there are more than limit. All are clean.
+func (s *store) evict(limit int) {
+	if len(s.rows) <= limit {
+		return
+	}
+	for k, r := range s.rows {
+		if r.epoch != s.epoch || len(s.rows) > 2*limit {
+			delete(s.rows, k)
+		}
+		if len(s.rows) <= limit*3/4 {
+			return
+		}
+	}
+}
+
+// GetOffset tells goka, together with the topic manager, that nothing is left to recover.
+func (s *store) GetOffset(def int64) (int64, error) { return def, nil }
+
+// MarkRecovered implements storage.Storage.
+func (s *store) MarkRecovered() error { return nil }
+
+// Close keeps the store open until the session's last transaction is decided: goka closes its storages before.
+func (s *store) Close() error {
+	s.run.mu.Lock()
+	defer s.run.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if s.run.stores[s.part] == s {
+		delete(s.run.stores, s.part)
+	}
+	if s.run.session == nil {
+		return s.db.Close()
+	}
+	s.run.closing = append(s.run.closing, s)
+	return nil
+}

@@ -1,0 +1,181 @@
+package topologies
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/processors"
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+)
+
+const (
+	chunk    = 64 << 10
+	deadRoom = 64 << 10 // what a dead letter may add to the record that it holds
+)
+
+// target is a stream that the group writes.
+type target struct {
+	stream     *rules.Stream
+	encoder    *schemas.Encoder
+	schemaID   int32
+	partitions int32
+	kind       []byte // ce_type; nobody writes to it
+	limit      int    // largest record, bytes
+}
+
+// eventTimeFormat is RFC 3339 in milliseconds, as CloudEvents wants it.
+const eventTimeFormat = "2006-01-02T15:04:05.000Z"
+
+func timeOf(ms int64) time.Time { return time.UnixMilli(ms) }
+
+// writer turns outputs into records. It encodes into chunks that the records share; they live until the last of their
+// records is acknowledged.
+type writer struct {
+	run     *incarnation
+	counts  *counts
+	buf     []byte
+	pending []*kgo.Record
+}
+
+// grab makes room for n more bytes in the current chunk.
+func (w *writer) grab(n int) {
+	if cap(w.buf)-len(w.buf) < n {
+		w.buf = make([]byte, 0, max(chunk, n))
+	}
+}
+
+// text puts s into the chunk.
+func (w *writer) text(s string) []byte {
+	w.grab(len(s))
+	at := len(w.buf)
+	w.buf = append(w.buf, s...)
+	return w.buf[at:len(w.buf):len(w.buf)]
+}
+
+// encode makes the records of a step, without sending them. A value that does not fit its schema or its topic is the
+// rule's fault.
+func (w *writer) encode(p *partition, s *stepper, rule *rules.Rule, r *processors.Result) error {
+	w.pending = w.pending[:0]
+	for i := range r.Outputs {
+		o := &r.Outputs[i]
+		t := w.run.runner.targets[o.Stream]
+		if o.Stamp >= 0 {
+			o.Fields[o.Stamp] = p.clock
+		}
+		w.grab(1024)
+		at := len(w.buf)
+		value, err := t.encoder.Append(schemas.AppendFrame(w.buf, t.schemaID), o.Fields)
+		if err != nil {
+			return &processors.StepError{Rule: rule.ID, Code: "bad_output", Err: fmt.Errorf("%s: %w", o.Stream.Name, err)}
+		}
+		if len(value)-at > t.limit {
+			return &processors.StepError{Rule: rule.ID, Code: "output_too_large", Err: fmt.Errorf("%d bytes for %s, whose topic takes %d", len(value)-at, o.Stream.Topic, t.limit)}
+		}
+		if cap(value) == cap(w.buf) { // it fitted the chunk
+			w.buf = value
+		}
+		k := &kgo.Record{
+			Topic: o.Stream.Topic, Key: w.text(o.Key), Value: value[at:len(value):len(value)],
+			Timestamp: timeOf(o.Time),
+		}
+		k.Partition = schemas.Partition(k.Key, t.partitions)
+		k.Headers = w.headers(p, s, t, rule, o)
+		w.pending = append(w.pending, k)
+	}
+	return nil
+}
+
+// headers gives a derived record its CloudEvents and writer headers.
+func (w *writer) headers(p *partition, s *stepper, t *target, rule *rules.Rule, o *processors.Output) []kgo.RecordHeader {
+	hs := make([]kgo.RecordHeader, 0, 9)
+	add := func(name string, v []byte) { hs = append(hs, kgo.RecordHeader{Key: name, Value: v}) }
+	id := w.text(o.ID)
+	add(schemas.HeaderSpecVersion, w.run.runner.constants.specVersion)
+	add(schemas.HeaderID, id)
+	add(schemas.HeaderType, t.kind)
+	add(schemas.HeaderSource, w.run.runner.constants.sources[rule])
+	w.grab(32)
+	at := len(w.buf)
+	w.buf = timeOf(o.Time).UTC().AppendFormat(w.buf, eventTimeFormat)
+	add(schemas.HeaderTime, w.buf[at:len(w.buf):len(w.buf)])
+	add(schemas.HeaderSubject, w.text(o.Context.Entity))
+	add(schemas.HeaderContentType, w.run.runner.constants.contentType)
+	if trace := header(p.source.message, schemas.HeaderTrace); len(trace) > 0 && len(trace) <= 64 {
+		add(schemas.HeaderTrace, trace)
+	}
+	h := schemas.Writer{Name: rule.ID, Partition: p.number, OutputTime: s.outputTime(), Origin: *p.source.origin(), Ordinal: int64(o.Ordinal)}
+	w.grab(256 + len(h.Origin.Key))
+	at = len(w.buf)
+	w.buf = h.Append(w.buf)
+	add(schemas.HeaderWriter, w.buf[at:len(w.buf):len(w.buf)])
+	return hs
+}
+
+// send writes what encode has made.
+func (w *writer) send() {
+	for i, k := range w.pending {
+		w.run.producer.emit(k)
+		w.pending[i] = nil
+	}
+	w.pending = w.pending[:0]
+}
+
+// deadLetter is a record that could not be processed, with the reason.
+type deadLetter struct {
+	topic   string
+	stream  *rules.Stream
+	rule    *rules.Rule // nil: no rule can read it
+	message *sarama.ConsumerMessage
+	code    string
+	err     error
+	at      int64 // ms
+}
+
+// Headers of a dead letter. Key and value are the record's own bytes; its headers come first.
+const (
+	HeaderDeadCode      = "millrace-error-code"
+	HeaderDeadError     = "millrace-error"
+	HeaderDeadRule      = "millrace-rule"
+	HeaderDeadStream    = "millrace-stream"
+	HeaderDeadTopic     = "millrace-topic"
+	HeaderDeadPartition = "millrace-partition"
+	HeaderDeadOffset    = "millrace-offset"
+	HeaderDeadTimestamp = "millrace-timestamp"
+)
+
+// maxDeadError bounds the error text of a dead letter.
+const maxDeadError = 2000
+
+// dead writes a dead letter in the running transaction.
+func (w *writer) dead(d deadLetter) {
+	m := d.message
+	k := &kgo.Record{Topic: d.topic, Key: m.Key, Value: m.Value, Timestamp: timeOf(d.at)}
+	room := deadRoom / 2
+	for _, h := range m.Headers {
+		if room -= len(h.Key) + len(h.Value) + 10; room < 0 {
+			break // a record that is mostly headers: the position finds the rest
+		}
+		k.Headers = append(k.Headers, kgo.RecordHeader{Key: string(h.Key), Value: h.Value})
+	}
+	add := func(name, v string) { k.Headers = append(k.Headers, kgo.RecordHeader{Key: name, Value: []byte(v)}) }
+	add(HeaderDeadCode, d.code)
+	text := d.err.Error()
+	add(HeaderDeadError, text[:min(len(text), maxDeadError)])
+	if d.rule != nil {
+		add(HeaderDeadRule, d.rule.ID)
+	}
+	add(HeaderDeadStream, d.stream.Name)
+	add(HeaderDeadTopic, m.Topic)
+	add(HeaderDeadPartition, strconv.Itoa(int(m.Partition)))
+	add(HeaderDeadOffset, strconv.FormatInt(m.Offset, 10))
+	add(HeaderDeadTimestamp, strconv.FormatInt(m.Timestamp.UnixMilli(), 10))
+	n := w.run.runner.partitionsOf(d.topic)
+	k.Partition = m.Partition % n
+	w.run.producer.add(k, nil)
+	w.counts.deadLetter(d)
+}
