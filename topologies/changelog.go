@@ -155,7 +155,7 @@ func (g *runner) awaitDecided(ctx context.Context, tp topicPartition, to int64) 
 // dead or frozen. InitProducerId with its transactional id aborts that transaction and fences its holder, which is
 // always safe (KIP-664 finds them).
 func (g *runner) fence(ctx context.Context, tp topicPartition) error {
-	if faultNoFencing {
+	if fault("fencing") {
 		return nil
 	}
 	q := kmsg.NewPtrDescribeProducersRequest()

@@ -4,11 +4,10 @@ package topologies
 
 import "github.com/twmb/franz-go/pkg/kgo"
 
-// The chaos harness builds with the tag `faults` to show that it notices what these switches take away.
+// The chaos harness builds its workers with the tag `faults`, to show that it notices what is taken away there.
 
-func transactionVersion() []kgo.Opt { return nil }
+func fault(string) bool { return false }
 
-const (
-	faultNoBarrier = false // offsets may run ahead of their outputs
-	faultNoFencing = false // a zombie's offsets and transactions are accepted
-)
+func faultTransactions() []kgo.Opt { return nil }
+
+func faultSuffix() string { return "" }

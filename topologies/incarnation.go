@@ -163,14 +163,24 @@ func (x *incarnation) process(b *batch) (err error) {
 	if err != nil {
 		return err
 	}
+	if fault("barrier") {
+		x.mark(b)
+		x.barrier.RUnlock()
+		defer x.barrier.RLock()
+	}
 	if err := p.step(b.claim.in, b.records); err != nil {
 		return fmt.Errorf("%s/%d: %w", topic, part, err)
 	}
-	x.mu.Lock()
-	x.marks[topicPartition{topic, part}] = b.records[len(b.records)-1].Offset + 1
-	x.mu.Unlock()
+	x.mark(b)
 	x.committer.processed(len(b.records))
 	return nil
+}
+
+// mark notes that the running transaction has taken b in.
+func (x *incarnation) mark(b *batch) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.marks[topicPartition{b.claim.Topic(), b.claim.Partition()}] = b.records[len(b.records)-1].Offset + 1
 }
 
 // commit ends the running transaction: state, offsets and, with exactly_once, outputs become visible together. After
@@ -203,6 +213,9 @@ func (x *incarnation) commit() error {
 	ctx, cancel := context.WithTimeout(context.Background(), o.TransactionTimeout)
 	defer cancel()
 	m := member{group: x.runner.plan.Name, id: s.MemberID(), instance: o.Instance, generation: s.GenerationID()}
+	if fault("fencing") {
+		m = member{group: m.group, generation: -1}
+	}
 	if err := x.producer.commit(ctx, marks, m, x.failure); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -27,31 +28,28 @@ type producer struct {
 	now      *kgo.Client // nil: everything goes into the transaction
 	id       string      // transactional id
 	fail     func(error)
+	options  *Options
 	inTxn    atomic.Int64 // records produced into the running transaction
+	lost     atomic.Int64 // connections of the transactional client that were lost
 	onFailed func(*kgo.Record, error)
 }
 
+// OnBrokerDisconnect implements kgo.HookBrokerDisconnect.
+func (p *producer) OnBrokerDisconnect(kgo.BrokerMetadata, net.Conn) { p.lost.Add(1) }
+
 // newProducer fences whoever held the transactional id before, ends its open transaction, and begins one.
 func newProducer(ctx context.Context, o *Options, id string, fail func(error)) (*producer, error) {
-	p := &producer{id: id, fail: fail}
+	p := &producer{id: id, options: o, fail: fail}
 	p.onFailed = func(r *kgo.Record, err error) {
 		if err != nil {
 			p.fail(fmt.Errorf("produce to %s/%d: %w", r.Topic, r.Partition, err))
 		}
 	}
-	opts := append(o.producerOptions(), kgo.TransactionalID(id), kgo.TransactionTimeout(o.TransactionTimeout))
+	if err := p.open(ctx); err != nil {
+		p.close()
+		return nil, err
+	}
 	var err error
-	if p.txn, err = kgo.NewClient(append(opts, transactionVersion()...)...); err != nil {
-		return nil, fmt.Errorf("transactional producer: %w", err)
-	}
-	if _, _, err := p.txn.ProducerID(ctx); err != nil {
-		p.close()
-		return nil, fmt.Errorf("producer id of %s: %w", id, err)
-	}
-	if err := p.txn.BeginTransaction(); err != nil {
-		p.close()
-		return nil, fmt.Errorf("begin: %w", err)
-	}
 	if o.Guarantee == AtLeastOnce {
 		if p.now, err = kgo.NewClient(o.producerOptions()...); err != nil {
 			p.close()
@@ -59,6 +57,21 @@ func newProducer(ctx context.Context, o *Options, id string, fail func(error)) (
 		}
 	}
 	return p, nil
+}
+
+// open makes the transactional client, with a new epoch, and begins a transaction.
+func (p *producer) open(ctx context.Context) (err error) {
+	opts := append(p.options.producerOptions(), kgo.TransactionalID(p.id), kgo.TransactionTimeout(p.options.TransactionTimeout), kgo.WithHooks(p))
+	if p.txn, err = kgo.NewClient(append(opts, faultTransactions()...)...); err != nil {
+		return fmt.Errorf("transactional producer: %w", err)
+	}
+	if _, _, err := p.txn.ProducerID(ctx); err != nil {
+		return fmt.Errorf("producer id of %s: %w", p.id, err)
+	}
+	if err := p.txn.BeginTransaction(); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	return nil
 }
 
 // add writes r in the running transaction. acked, if set, gets the record with its offset.
@@ -107,8 +120,28 @@ func (p *producer) commit(ctx context.Context, offsets map[topicPartition]int64,
 	if err := p.addOffsets(ctx, offsets, m); err != nil {
 		return err
 	}
+	return p.end(ctx)
+}
+
+// end ends the transaction and begins the next. With transactions v2 (KIP-890) each transaction has an epoch of its
+// own, and an EndTxn that arrives late can not touch the next one. A broker without it keeps the epoch; there, after
+// any lost connection, a new producer id epoch has to keep a late EndTxn off.
+func (p *producer) end(ctx context.Context) error {
+	lost := p.lost.Load()
+	_, before, err := p.txn.ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("producer id: %w", err)
+	}
 	if err := p.txn.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return fmt.Errorf("end transaction: %w", err)
+	}
+	_, after, err := p.txn.ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("producer id: %w", err)
+	}
+	if before == after && p.lost.Load() != lost && !fault("endtxn") {
+		p.txn.Close()
+		return p.open(ctx)
 	}
 	if err := p.txn.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin: %w", err)

@@ -48,7 +48,9 @@ func newConstants(o *Options, g *Group) constants {
 // names begin alike.
 func (g *runner) transactionalPrefix() string { return g.plan.Name + "/" }
 
-func (g *runner) transactionalID() string { return g.transactionalPrefix() + g.options.Instance }
+func (g *runner) transactionalID() string {
+	return g.transactionalPrefix() + g.options.Instance + faultSuffix()
+}
 
 func (g *runner) input(topic string) *Input {
 	for _, in := range g.plan.Inputs {
