@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -202,10 +203,9 @@ func (c *encoderCompiler) union(n *node) appender {
 	}
 	return func(b []byte, v any) ([]byte, error) {
 		start := len(b)
-		// The exact kind first, then what a conversion without loss can hold: an int64 goes into ["double", "int"] as an int.
-		for _, exact := range []bool{true, false} {
+		for fit := fitNamed; fit <= fitConverted; fit++ {
 			for i, br := range n.branches {
-				if exact && !br.takes(v) {
+				if !br.takes(v, fit) {
 					continue
 				}
 				if out, err := branches[i](appendLong(b, int64(i)), v); err == nil {
@@ -218,23 +218,41 @@ func (c *encoderCompiler) union(n *node) appender {
 	}
 }
 
-// takes tells whether a value is of the kind of n, before any conversion.
-func (n *node) takes(v any) bool {
-	switch v.(type) {
+// fit is how well a value suits a branch of a union of several types. The best fit is taken, and of equals the first: an int64 goes
+// into ["double", "int"] as an int, into ["string", "double"] as a double.
+type fit uint8
+
+const (
+	fitNamed     fit = iota // a map with exactly the fields of a record
+	fitKind                 // of the same kind, and nothing is rounded
+	fitConverted            // whatever the encoder of the branch accepts
+)
+
+func (n *node) takes(v any, by fit) bool {
+	switch by {
+	case fitNamed:
+		m, ok := v.(map[string]any)
+		return ok && n.avro == "record" && n.hasExactly(m)
+	case fitConverted:
+		return true
+	case fitKind:
+	}
+	switch v := v.(type) {
 	case nil:
 		return n.typ.Kind == Null
 	case bool:
 		return n.typ.Kind == Bool
 	case int64:
-		return n.typ.Kind == Int
+		u, ok := n.unit.units(v)
+		return (n.typ.Kind == Int || n.typ.Kind == Time) && ok && n.unit.millis(u) == v
 	case float64:
-		return n.typ.Kind == Float
+		return n.avro == "double" || n.avro == "float" && (float64(float32(v)) == v || math.IsNaN(v)) || n.logical == "decimal"
 	case string:
 		return n.typ.Kind == String
 	case []byte:
 		return n.typ.Kind == Bytes
 	}
-	return false
+	return n.typ.Kind == List || n.typ.Kind == Map || n.typ.Kind == Struct
 }
 
 // mismatch says what was expected and what kind of value came, never the value.

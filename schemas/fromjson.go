@@ -231,12 +231,13 @@ func (r jsonReader) float(b []byte, n *node, v any) ([]byte, error) {
 	var f float64
 	switch t := v.(type) {
 	case json.Number:
-		var err error
-		if f, err = t.Float64(); err != nil {
-			return b, valueErrorf("a number outside the range of a double")
+		bits := 64
+		if n.avro == "float" {
+			bits = 32
 		}
-		if n.avro == "float" && math.Abs(f) > math.MaxFloat32 {
-			return b, valueErrorf("a number outside the range of an Avro float")
+		var err error
+		if f, err = strconv.ParseFloat(string(t), bits); err != nil {
+			return b, valueErrorf("a number outside the range of an Avro %s", n.avro)
 		}
 	case string:
 		switch t {

@@ -149,7 +149,7 @@ func (s *shape) add(prefix byte, t reflect.Type, name string) int {
 func shapeOf(rec *node, want *tree, root bool, typed map[string]reflect.Type) *shape {
 	s := &shape{}
 	if root {
-		s.add('P', reflect.TypeFor[*Projection](), "-")
+		s.add('H', reflect.TypeFor[header](), "-")
 	}
 	for i := range rec.fields {
 		f := &rec.fields[i]

@@ -45,7 +45,7 @@ func project(reader *Schema, paths []string, typed map[string]reflect.Type) (*Pr
 	}
 	want := &tree{children: map[string]*tree{}}
 	for _, path := range paths {
-		parts := strings.Split(path, ".")
+		parts := splitPath(path)
 		if err := checkPath(reader.root.typ, path, parts); err != nil {
 			return nil, err
 		}
@@ -103,3 +103,5 @@ func (p *Projection) Accessor(path string) (Accessor, error) {
 	}
 	return Accessor{slot: s, kind: s.typ.Kind, any: s.any}, nil
 }
+
+func splitPath(path string) []string { return strings.Split(path, ".") }

@@ -21,18 +21,25 @@ type Record struct{ p unsafe.Pointer }
 // IsNull tells whether the record is the zero Record, which stands for "this input has no record".
 func (r Record) IsNull() bool { return r.p == nil }
 
-// newRecord allocates the struct t of projection p, whose first field is of type *Projection.
+// header is the first field of every record's struct.
+type header struct {
+	projection *Projection
+	self       any // the record as a typed pointer: making one for each decode would cost a lookup in reflect's tables
+}
+
+// newRecord allocates the struct t of projection p, whose first field is a header.
 func newRecord(t reflect.Type, p *Projection) Record {
-	r := Record{reflect.New(t).UnsafePointer()}
-	*(**Projection)(r.p) = p
+	v := reflect.New(t)
+	r := Record{v.UnsafePointer()}
+	*(*header)(r.p) = header{projection: p, self: v.Interface()}
 	return r
 }
 
 // of tells whether the record was made by projection p.
-func (r Record) of(p *Projection) bool { return r.p != nil && *(**Projection)(r.p) == p }
+func (r Record) of(p *Projection) bool { return r.p != nil && (*header)(r.p).projection == p }
 
-// target returns the record as the typed pointer that twmb/avro decodes into. A pointer in an interface doesn't allocate.
-func (r Record) target(t reflect.Type) any { return reflect.NewAt(t, r.p).Interface() }
+// target returns the record as what twmb/avro decodes into.
+func (r Record) target() any { return (*header)(r.p).self }
 
 // place is where a field lies: every hop is the offset of a pointer to follow from the record, and off the offset from there.
 // guard, when not negative, is the offset (from where off counts, too) of a pointer that is nil when the field is null, while
