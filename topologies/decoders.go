@@ -64,23 +64,22 @@ func (d *decoders) ready(in *Input, ms []*sarama.ConsumerMessage) int {
 	return len(ms)
 }
 
-// get returns the decoder and the body of a value.
-func (d *decoders) get(s *rules.Stream, value []byte) (*decoder, []byte, error) {
+// get returns the decoder of a value with the schema id and the body; JSON has id 0 and is its own body.
+func (d *decoders) get(s *rules.Stream, value []byte) (dec *decoder, id int32, body []byte, err error) {
 	if s.Format == rules.FormatJSON {
-		dec, err := d.forJSON(s)
-		return dec, value, err
+		dec, err = d.forJSON(s)
+		return dec, 0, value, err
 	}
-	id, body, err := schemas.Frame(value)
-	if err != nil {
-		return nil, nil, err
+	if id, body, err = schemas.Frame(value); err != nil {
+		return nil, 0, nil, err
 	}
 	d.mu.RLock()
-	dec := d.known[decoderKey{s, id}]
+	dec = d.known[decoderKey{s, id}]
 	d.mu.RUnlock()
 	if dec == nil {
-		return nil, nil, fmt.Errorf("schema %d was not resolved", id)
+		return nil, 0, nil, fmt.Errorf("schema %d was not resolved", id)
 	}
-	return dec, body, dec.err
+	return dec, id, body, dec.err
 }
 
 func (d *decoders) forJSON(s *rules.Stream) (*decoder, error) {

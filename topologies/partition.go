@@ -36,9 +36,14 @@ type stepper struct {
 	*Input
 	record    schemas.Record
 	operators []processors.Operator // by position in Rules
+	counts    []*ruleCounts
 	states    []processors.State
 	moves     []*mover
 	latest    int64 // largest event time
+
+	// The decoder of the last record's schema id: records of one schema come in long runs.
+	schemaID int32
+	decoder  *decoder
 }
 
 // ruleState is an operator's view of the store.
@@ -67,6 +72,7 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 			}
 			s.operators = append(s.operators, op)
 			s.states = append(s.states, &ruleState{st, op, u.Rule.ID})
+			s.counts = append(s.counts, p.counts.rule(u.Rule))
 		}
 		for _, m := range in.Moves {
 			s.moves = append(s.moves, newMover(m))
@@ -127,7 +133,7 @@ func (p *partition) read(s *stepper, m *sarama.ConsumerMessage) (code string, er
 			return "bad_key", errors.New("the key holds a NUL byte")
 		}
 	}
-	dec, body, err := p.run.runner.decoders.get(s.Stream, m.Value)
+	dec, body, err := s.decode(p.run.runner.decoders, m.Value)
 	if err != nil {
 		return deadCode(err), err
 	}
@@ -156,6 +162,20 @@ func (p *partition) read(s *stepper, m *sarama.ConsumerMessage) (code string, er
 	s.latest = max(s.latest, at)
 	p.event.Record, p.event.Key, p.event.Time = s.record, p.source.key(), at
 	return "", nil
+}
+
+// decode finds the decoder and the body of a value.
+func (s *stepper) decode(d *decoders, value []byte) (*decoder, []byte, error) {
+	if s.decoder != nil && len(value) >= schemas.FrameSize {
+		if id, body, err := schemas.Frame(value); err == nil && id == s.schemaID {
+			return s.decoder, body, nil
+		}
+	}
+	dec, id, body, err := d.get(s.Stream, value)
+	if err == nil && id > 0 {
+		s.schemaID, s.decoder = id, dec
+	}
+	return dec, body, err
 }
 
 // deadCode is the dead letter's code for an error of package schemas or the registry.
@@ -190,15 +210,15 @@ func (p *partition) rule(s *stepper, i int, op processors.Operator, m *sarama.Co
 		if !errors.As(err, &bad) {
 			return err
 		}
-		p.counts.rule(u.Rule).dead++
-		p.counts.rule(u.Rule).in++
+		s.counts[i].dead++
+		s.counts[i].in++
 		p.out.dead(deadLetter{topic: p.run.runner.ruleDeadTopic(u.Rule), stream: s.Stream, rule: u.Rule, message: m, code: bad.Code, err: bad.Err, at: p.clock})
 		return nil
 	}
 	if p.store != nil {
 		p.store.apply(r.Changes)
 	}
-	c := p.counts.rule(u.Rule)
+	c := s.counts[i]
 	c.in += int64(r.Looked)
 	c.matched += int64(r.Matched)
 	if !u.Rule.Shadow {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -26,6 +27,7 @@ func (o *Options) saramaConfig() *sarama.Config {
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	c.Consumer.Group.ResetInvalidOffsets = false // an offset out of range is an operator's decision, never a silent loss
 	c.Consumer.Group.InstanceId = o.Instance
+	c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{goka.CopartitioningStrategy}
 	c.Consumer.Group.Session.Timeout = o.SessionTimeout
 	c.Consumer.Group.Heartbeat.Interval = o.SessionTimeout / 5
 	c.Consumer.Group.Rebalance.Timeout = 20 * time.Second
