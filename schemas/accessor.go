@@ -1,7 +1,5 @@
 package schemas
 
-import "unsafe"
-
 // Accessor reads one projected path of a record. The getters return ok = false when the value is null, when a record on the
 // way to it is, when the Record is the zero one, and when the type is none that the getter serves. An Accessor may only be used
 // with records of the projection that it comes from. The zero Accessor yields null.
@@ -20,7 +18,7 @@ func (a Accessor) Type() *Type {
 }
 
 // find returns the address of a value of the kind that does not lie in an interface.
-func (a Accessor) find(r Record, k Kind) unsafe.Pointer {
+func (a Accessor) find(r Record, k Kind) address {
 	if a.kind != k || a.any || a.slot == nil {
 		return nil
 	}

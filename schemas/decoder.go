@@ -3,6 +3,7 @@ package schemas
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/avro"
 )
@@ -15,6 +16,7 @@ type Decoder struct {
 	schema     *avro.Schema // resolves the writer's bytes to the projected reader schema
 	options    []avro.Opt
 	fixes      []fix
+	scan       *scanner // when the records are read without twmb/avro
 }
 
 // Decoder resolves the writer schema with the reader schema, once per schema id: fields that the writer lacks get the reader's
@@ -39,6 +41,9 @@ func (p *Projection) Decoder(writer *Schema) (*Decoder, error) {
 	// are read are the same on both sides, and only others differ or lie elsewhere, nothing is left to resolve.
 	if p.sameFields(writer) {
 		d.schema = writer.plain
+		if d.scan = newScanner(writer.root, p.shape); d.scan != nil {
+			d.fixes = slices.DeleteFunc(slices.Clone(d.fixes), func(f fix) bool { return f.kind == fixUTF8 || f.kind == fixUnit })
+		}
 	}
 	return d, nil
 }
@@ -105,6 +110,12 @@ func (d *Decoder) Decode(b []byte, into Record) error {
 	if !into.of(d.projection) {
 		return errForeignRecord
 	}
+	if d.scan != nil {
+		if err := d.scan.run(b, into); err != nil {
+			return err
+		}
+		return d.fix(into)
+	}
 	for _, l := range d.projection.lends {
 		into.lend(l.ptr, l.own)
 	}
@@ -115,6 +126,10 @@ func (d *Decoder) Decode(b []byte, into Record) error {
 	if len(rest) > 0 {
 		return &DecodeError{Code: CodeTrailing}
 	}
+	return d.fix(into)
+}
+
+func (d *Decoder) fix(into Record) error {
 	for i := range d.fixes {
 		if err := d.fixes[i].apply(into, d.projection.tagged); err != nil {
 			return err

@@ -252,7 +252,7 @@ func (n *node) takes(v any, by fit) bool {
 	case []byte:
 		return n.typ.Kind == Bytes
 	}
-	return n.typ.Kind == List || n.typ.Kind == Map || n.typ.Kind == Struct
+	return n.typ.Kind == List || n.typ.Kind == Map // a map without all of its fields becomes a record only if nothing else fits
 }
 
 // mismatch says what was expected and what kind of value came, never the value.

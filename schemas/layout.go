@@ -133,6 +133,7 @@ type part struct {
 	child      *shape
 	nullable   bool
 	any        bool
+	typed      bool // decoded into a Go type that a caller inside this package gave
 }
 
 func (s *shape) add(prefix byte, t reflect.Type, name string) int {
@@ -166,7 +167,7 @@ func shapeOf(rec *node, want *tree, root bool, typed map[string]reflect.Type) *s
 		}
 		switch {
 		case typed[f.name] != nil:
-			p.f, p.nullable = s.add('F', typed[f.name], f.name), false
+			p.f, p.nullable, p.typed = s.add('F', typed[f.name], f.name), false, true
 		case goType == nil:
 			p.any = true
 			p.f = s.add('F', reflect.TypeFor[any](), f.name)

@@ -14,6 +14,7 @@ import (
 type Projection struct {
 	reader *Schema
 	layout
+	shape  *shape
 	plain  *avro.Schema // the reader schema without logical types, reduced to the top-level fields that are read
 	tagged bool
 	paths  []string
@@ -54,7 +55,7 @@ func project(reader *Schema, paths []string, typed map[string]reflect.Type) (*Pr
 	p := &Projection{reader: reader, layout: layout{places: map[string]*slot{}}, tagged: reader.tagged}
 	p.paths = slices.Compact(slices.Sorted(slices.Values(paths)))
 	s := shapeOf(reader.root, want, true, typed)
-	p.typ = s.typ
+	p.typ, p.shape = s.typ, s
 	p.settle(s, "", 0, nil, 0, false)
 	return p, p.reduce(want)
 }

@@ -50,6 +50,9 @@ type place struct {
 	guard int
 }
 
+// address is a pointer to a field, for code outside this file to pass around, not to compute with.
+type address = unsafe.Pointer
+
 // at returns the address of the field, nil when it or a record on the way is null.
 func (l *place) at(r Record) unsafe.Pointer {
 	p := r.p
@@ -82,6 +85,26 @@ func storeAny(p unsafe.Pointer, v any)       { *(*any)(p) = v }
 // fills that field instead of allocating. Both offsets count from the record.
 func (r Record) lend(ptr, own uintptr) {
 	*(*unsafe.Pointer)(unsafe.Add(r.p, ptr)) = unsafe.Add(r.p, own)
+}
+
+// point sets the pointer field at offset ptr to null, or to the struct's own field at offset own.
+func (r Record) point(ptr, own uintptr, null bool) {
+	p := (*unsafe.Pointer)(unsafe.Add(r.p, ptr))
+	if null {
+		*p = nil
+		return
+	}
+	*p = unsafe.Add(r.p, own)
+}
+
+// What a scanner stores. Strings and bytes alias the input.
+func (r Record) putBool(off uintptr, v bool)     { *(*bool)(unsafe.Add(r.p, off)) = v }
+func (r Record) putInt(off uintptr, v int64)     { *(*int64)(unsafe.Add(r.p, off)) = v }
+func (r Record) putFloat(off uintptr, v float64) { *(*float64)(unsafe.Add(r.p, off)) = v }
+func (r Record) putBytes(off uintptr, v []byte)  { *(*[]byte)(unsafe.Add(r.p, off)) = v }
+func (r Record) setString(off uintptr, v string) { *(*string)(unsafe.Add(r.p, off)) = v }
+func (r Record) putString(off uintptr, v []byte) {
+	*(*string)(unsafe.Add(r.p, off)) = unsafe.String(unsafe.SliceData(v), len(v))
 }
 
 // The typed fields of a ContextDecoder.
