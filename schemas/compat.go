@@ -44,6 +44,9 @@ func compatibilityError(writer, reader *Schema, err error) error {
 
 // fieldPath takes the record's name off twmb/avro's path to a field.
 func fieldPath(path, record string) string {
+	if path == "(root)" {
+		return ""
+	}
 	path = strings.TrimPrefix(path, record)
 	if i := strings.LastIndexByte(record, '.'); i >= 0 {
 		path = strings.TrimPrefix(path, record[i+1:])

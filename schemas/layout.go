@@ -231,26 +231,5 @@ func (l *layout) settle(s *shape, prefix string, base uintptr, hops []uintptr, s
 			t = t.AsNullable()
 		}
 		l.places[path] = &slot{place: at, typ: t, any: p.any}
-		if p.any {
-			l.within(path, at, t, p.tree, nil)
-		}
-	}
-}
-
-// within adds the paths below a record that is decoded as a map.
-func (l *layout) within(prefix string, at place, t *Type, want *tree, keys []string) {
-	for name, sub := range want.children {
-		f, ok := t.Field(name)
-		if !ok {
-			continue
-		}
-		ft := f.Type
-		if t.Nullable {
-			ft = ft.AsNullable()
-		}
-		path := prefix + "." + name
-		rest := append(append([]string(nil), keys...), name)
-		l.places[path] = &slot{place: at, typ: ft, any: true, keys: rest}
-		l.within(path, at, ft, sub, rest)
 	}
 }

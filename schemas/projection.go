@@ -100,9 +100,36 @@ func (p *Projection) New() Record { return newRecord(p.typ, p) }
 func (p *Projection) Accessor(path string) (Accessor, error) {
 	s, ok := p.places[path]
 	if !ok {
+		s, ok = p.below(splitPath(path))
+	}
+	if !ok {
 		return Accessor{}, fmt.Errorf("path %s is not projected", path)
 	}
 	return Accessor{slot: s, kind: s.typ.Kind, any: s.any}, nil
+}
+
+// below finds a field within a record that is projected whole.
+func (p *Projection) below(parts []string) (*slot, bool) {
+	for n := len(parts) - 1; n > 0; n-- {
+		s, ok := p.places[strings.Join(parts[:n], ".")]
+		if !ok {
+			continue
+		}
+		c := &slot{place: s.place, typ: s.typ, any: s.any, keys: slices.Clone(s.keys)}
+		for _, name := range parts[n:] {
+			f, ok := c.typ.Field(name)
+			if !ok {
+				return nil, false
+			}
+			t := f.Type
+			if c.typ.Nullable {
+				t = t.AsNullable()
+			}
+			c.typ, c.keys = t, append(c.keys, name)
+		}
+		return c, s.any
+	}
+	return nil, false
 }
 
 func splitPath(path string) []string { return strings.Split(path, ".") }
