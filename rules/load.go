@@ -20,9 +20,10 @@ type Options struct {
 func Load(fsys fs.FS, o Options) (*Set, error) {
 	d := &diagnostics{}
 	dir := parseFolder(fsys, d)
-	_ = dir
+	c := newSetChecker(dir, o)
+	rules := c.check()
 	if err := d.err(); err != nil {
 		return nil, err
 	}
-	return &Set{}, nil
+	return compileSet(c, rules)
 }

@@ -1,0 +1,299 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// call types name(args): one of our functions, or an aggregate.
+func (c *checker) call(n *ast.CallNode, f *facts) *term {
+	id, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok {
+		return c.errorAt(n, codeNotInRules, "functions are called as name(value)", "values have no methods")
+	}
+	name := id.Value
+	if name == bareCount {
+		return c.aggregate(n, Count, nil)
+	}
+	if t, ok := c.overList(n, name, n.Arguments, f); ok {
+		return t
+	}
+	fn := c.funcs[name]
+	if fn == nil {
+		for _, a := range n.Arguments {
+			c.check(a, f)
+		}
+		help := suggest(name, append(sortedKeys(c.funcs), predicateNames()...))
+		switch name {
+		case "duration_ms", "interval":
+			help = `a duration is duration("5m")`
+		case "avgIf", "countIf", "sumIf":
+			help = "filter with where"
+		}
+		return c.errorAt(n, codeUnknownFunc, help, "unknown function %q", name)
+	}
+	args := make([]*term, len(n.Arguments))
+	for i, x := range n.Arguments {
+		args[i] = c.check(x, f)
+	}
+	return c.apply(n, fn, args)
+}
+
+// apply checks the arguments against the function's parameters; nil ones have
+// been reported.
+func (c *checker) apply(n ast.Node, fn *function, args []*term) *term {
+	t := term{op: opCall, fn: fn, typ: fn.result, args: args}
+	ok := !slices.Contains(args, nil)
+	if last := fn.param(len(args) - 1); len(args) < fn.minArgs() || len(args) > 0 && last == nil {
+		return c.errorAt(n, codeArguments, fn.signature, "%s takes %s", fn.name, fn.arity())
+	}
+	if !ok {
+		return nil
+	}
+	for i, a := range t.args {
+		p := fn.param(i)
+		if p.typ.Nullable {
+			continue
+		}
+		if !p.accepts(a.typ) && a.typ.Kind != schemas.Null {
+			help := fn.signature
+			if isNumber(p.typ) {
+				if h := numberHelp(a); h != "" {
+					help = h
+				}
+			}
+			c.errorIn(a, codeOperands, help, "%s of %s has to be %s, not %s", p.name, fn.name, p.word(), a.typ)
+			ok = false
+			continue
+		}
+		if !c.notNullArg(a, fn.name) {
+			ok = false
+			continue
+		}
+		if p.typ.Kind == schemas.Float && !p.number {
+			t.args[i] = convert(a, p.typ)
+		}
+	}
+	if !ok {
+		return nil
+	}
+	call := c.at(n, t)
+	if fn.typed != nil {
+		if call.typ = fn.typed(c, call); call.typ == nil {
+			return nil
+		}
+	}
+	return c.fold(call)
+}
+
+// arity says how many arguments a function takes.
+func (f *function) arity() string {
+	least := f.minArgs()
+	switch {
+	case len(f.params) > 0 && f.params[len(f.params)-1].repeated:
+		return fmt.Sprintf("at least %s", arguments(least))
+	case least == len(f.params):
+		return arguments(least)
+	}
+	return fmt.Sprintf("%d to %s", least, arguments(len(f.params)))
+}
+
+func arguments(n int) string {
+	if n == 1 {
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
+}
+
+// predicateNames are the functions with a predicate that rules have.
+func predicateNames() []string {
+	return []string{"all", "any", "count", "filter", "find", "map", "none", "one", "sum"}
+}
+
+// builtin types the calls that expr-lang's parser treats apart: those with a
+// predicate.
+func (c *checker) builtin(n *ast.BuiltinNode, f *facts) *term {
+	if t, ok := c.overList(n, n.Name, n.Arguments, f); ok {
+		return t
+	}
+	switch n.Name {
+	case "reduce":
+		return c.errorAt(n, codeNotInRules, "use sum, min, max, avg, join or count", "reduce is not part of the rule language")
+	case "all", "any", "none", "one", "filter", "map", "count", "find", "sum":
+	default:
+		return c.errorAt(n, codeNotInRules, "", "%s is not part of the rule language", n.Name)
+	}
+	if len(n.Arguments) != 2 {
+		return c.errorAt(n, codeArguments, "", "%s takes a list and a predicate", n.Name)
+	}
+	list := c.check(n.Arguments[0], f)
+	if list != nil && list.typ.Kind != schemas.List {
+		list = c.errorIn(list, codeOperands, "", "%s needs a list, not %s", n.Name, list.typ)
+	}
+	if list != nil && !c.notNullList(list, n.Name) {
+		list = nil
+	}
+	if len(c.elems) >= maxNesting {
+		return c.errorAt(n, codePredicate, "split the rule in two", "predicates nested deeper than %d", maxNesting)
+	}
+	var elem *schemas.Type
+	if list != nil {
+		if elem = list.typ.Elem; elem == nil {
+			elem = kindType(schemas.Null)
+		}
+	}
+	c.elems = append(c.elems, elem)
+	body := c.check(n.Arguments[1], f)
+	depth := len(c.elems) - 1
+	c.elems = c.elems[:depth]
+	if list == nil || body == nil {
+		return nil
+	}
+	return c.predicate(n, list, body, depth)
+}
+
+// notNullList is notNullArg with the fix for lists.
+func (c *checker) notNullList(t *term, what string) bool {
+	if !mayBeNull(t.typ) {
+		return true
+	}
+	c.errorIn(t, codeNull, "give a default, "+c.coalesced(t, "[]"), "%s may be null here, and %s needs a value", c.describe(t), what)
+	return false
+}
+
+func (c *checker) predicate(n *ast.BuiltinNode, list, body *term, depth int) *term {
+	t := term{op: opPredicate, name: n.Name, args: []*term{list, body}, n: depth}
+	switch n.Name {
+	case "map":
+		t.typ = listOf(body.typ)
+	case "sum":
+		if !c.wantNumber(body, "sum") {
+			return nil
+		}
+		t.typ = kindType(body.typ.Kind)
+	default:
+		if !c.wantBool(body) {
+			return nil
+		}
+		switch n.Name {
+		case "count":
+			t.typ = kindType(schemas.Int)
+		case "filter":
+			t.typ = list.typ
+			proven := (*facts)(nil).with(proves(body, true, c.scope))
+			if list.typ.Elem != nil && list.typ.Elem.Nullable && proven.has((&term{op: opElem, n: depth}).path()) {
+				t.typ = listOf(notNull(list.typ.Elem))
+			}
+		case "find":
+			t.typ = kindType(schemas.Null)
+			if list.typ.Elem != nil {
+				t.typ = nullable(list.typ.Elem)
+			}
+		default:
+			t.typ = kindType(schemas.Bool)
+		}
+	}
+	return c.at(n, t)
+}
+
+// overList types count, sum, min, max, avg, first and last of one argument:
+// over a list they are list functions, over anything else aggregates. false:
+// it is no such call.
+func (c *checker) overList(n ast.Node, name string, nodes []ast.Node, f *facts) (*term, bool) {
+	fn := aggregateNamed(name)
+	if fn == 0 || len(nodes) != 1 {
+		return nil, false
+	}
+	a := c.check(nodes[0], f)
+	switch {
+	case a == nil:
+		return nil, true
+	case a.typ.Kind != schemas.List:
+		return c.aggregate(n, fn, a), true
+	case fn != Count:
+		return c.apply(n, c.funcs[name], []*term{a}), true
+	}
+	// count(list): how many of its bools are true.
+	if !c.notNullList(a, name) {
+		return nil, true
+	}
+	if a.typ.Elem != nil && a.typ.Elem.Kind != schemas.Bool {
+		return c.errorAt(n, codeOperands, "the length of a list is len(list)", "count of a list needs a predicate"), true
+	}
+	body := &term{op: opConst, typ: kindType(schemas.Bool), value: false, src: c.src, from: a.from, to: a.to}
+	if a.typ.Elem != nil {
+		body = &term{op: opElem, typ: a.typ.Elem, n: len(c.elems), src: c.src, from: a.from, to: a.to}
+	}
+	if len(c.elems) >= maxNesting {
+		return c.errorAt(n, codePredicate, "split the rule in two", "predicates nested deeper than %d", maxNesting), true
+	}
+	return c.at(n, term{op: opPredicate, name: name, typ: kindType(schemas.Int), args: []*term{a, body}, n: len(c.elems)}), true
+}
+
+func aggregateNamed(name string) AggFunc {
+	switch name {
+	case "count":
+		return Count
+	case "sum":
+		return Sum
+	case "min":
+		return Min
+	case "max":
+		return Max
+	case "avg":
+		return Avg
+	case "first":
+		return First
+	case "last":
+		return Last
+	}
+	return 0
+}
+
+// aggregate types an aggregate call and gives it its number in the group. arg
+// is nil for count().
+func (c *checker) aggregate(n ast.Node, fn AggFunc, arg *term) *term {
+	call := fn.String() + "(...)"
+	if arg == nil {
+		call = fn.String() + "()"
+	}
+	switch {
+	case c.scope.groups == nil:
+		return c.errorAt(n, codeAggregate, c.scope.why, "the aggregate %s cannot stand here", call)
+	case len(c.elems) > 0:
+		return c.errorAt(n, codeAggregate, "", "the aggregate %s cannot stand inside of a predicate", call)
+	case arg == nil:
+		return c.at(n, term{op: opGroup, typ: kindType(schemas.Int), n: c.scope.groups.add(Count, nil, kindType(schemas.Int))})
+	case arg.uses(func(t *term) bool { return t.op == opGroup }):
+		return c.errorAt(n, codeAggregate, "", "an aggregate of an aggregate has no meaning")
+	}
+	typ := notNull(arg.typ)
+	switch fn {
+	case Count:
+		typ = kindType(schemas.Int)
+	case Sum, Avg:
+		if !isNumber(arg.typ) {
+			return c.errorIn(arg, codeOperands, numberHelp(arg), "%s of %s: it needs numbers", fn, arg.typ)
+		}
+		typ = kindType(arg.typ.Kind)
+		if fn == Avg {
+			typ = kindType(schemas.Float)
+		}
+	case Min, Max:
+		if !isOrdered(arg.typ) {
+			return c.errorIn(arg, codeOperands, "", "%s of %s: it needs numbers, times or strings", fn, arg.typ)
+		}
+	case First, Last:
+		if !isOrdered(arg.typ) && arg.typ.Kind != schemas.Bool {
+			return c.errorIn(arg, codeOperands, "", "%s of %s: it needs a string, number, time or bool", fn, arg.typ)
+		}
+	}
+	if fn != Count && fn != Sum && mayBeNull(arg.typ) {
+		typ = nullable(typ)
+	}
+	return c.at(n, term{op: opGroup, typ: typ, n: c.scope.groups.add(fn, arg, typ)})
+}

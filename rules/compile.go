@@ -1,0 +1,240 @@
+package rules
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// compileSet makes the program of what the check accepted.
+func compileSet(c *setChecker, checked []*checkedRule) (*Set, error) {
+	checked = slices.DeleteFunc(slices.Clone(checked), func(r *checkedRule) bool { return !r.decl.enabled })
+	for _, r := range checked {
+		r.reads()
+		for _, rt := range r.routes {
+			rt.decl.stream.Source = false
+		}
+		if r.late != nil {
+			r.late.stream.Source = false
+		}
+	}
+	set := &Set{}
+	for _, name := range c.names {
+		d := c.streams[name]
+		if err := d.project(); err != nil {
+			return nil, err
+		}
+		set.Streams = append(set.Streams, d.stream)
+	}
+	for _, r := range checked {
+		set.Rules = append(set.Rules, r.compile())
+	}
+	slices.SortFunc(set.Rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
+	set.Checksum = set.checksum()
+	return set, nil
+}
+
+// project builds the projection of what rules read, the key and the time.
+func (d *streamDecl) project() error {
+	s := d.stream
+	for _, name := range []string{s.Key, s.Time} {
+		if name != "" {
+			d.read(name)
+		}
+	}
+	p, err := schemas.NewProjection(s.Schema, sortedKeys(d.paths))
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", s.Name, err)
+	}
+	s.Projection = p
+	if s.Key != "" {
+		if s.KeyField, err = p.Accessor(s.Key); err != nil {
+			return fmt.Errorf("stream %s: %w", s.Name, err)
+		}
+		s.HasKey = true
+	}
+	if s.Time != "" {
+		if s.TimeField, err = p.Accessor(s.Time); err != nil {
+			return fmt.Errorf("stream %s: %w", s.Name, err)
+		}
+		s.HasTime = true
+	}
+	return nil
+}
+
+// terms calls f with every expression of the rule.
+func (r *checkedRule) terms(f func(*term)) {
+	all := []*term{r.where, r.each, r.eachWhere, r.having}
+	all = append(all, r.by...)
+	if r.groups != nil {
+		for _, g := range r.groups.list {
+			all = append(all, g.arg)
+		}
+	}
+	for _, rt := range r.routes {
+		all = append(all, rt.when, rt.key)
+		for _, o := range rt.fields {
+			all = append(all, o.term)
+		}
+	}
+	for _, t := range all {
+		if t != nil {
+			f(t)
+		}
+	}
+}
+
+// reads notes in the streams which paths the rule reads.
+func (r *checkedRule) reads() {
+	r.terms(func(t *term) {
+		t.uses(func(t *term) bool {
+			if t.op == opField {
+				if t.input == eventInput {
+					for _, in := range r.inputs {
+						in.read(t.name)
+					}
+				} else {
+					r.inputs[t.input].read(t.name)
+				}
+			}
+			return false
+		})
+	})
+}
+
+func (r *checkedRule) compile() *Rule {
+	d := r.decl
+	c := &compiler{inputs: r.inputs}
+	out := &Rule{
+		Domain: d.domain, Name: d.name.Value, ID: d.id(), Owner: d.owner, Description: d.description,
+		Kind: r.kind, Where: c.expr(r.where), KeyName: r.keyName, Rekey: r.rekey, Having: c.expr(r.having), Emit: r.emit,
+		Lateness: d.lateness, Priority: d.priority, Order: d.order, Shadow: d.shadow, Tags: d.tags,
+		Pos: d.file.position(d.name),
+	}
+	for i, in := range r.inputs {
+		out.Inputs = append(out.Inputs, Input{Alias: r.aliases[i], Stream: in.stream})
+	}
+	if r.each != nil {
+		out.Each = &Each{Alias: r.eachAlias, List: c.expr(r.each), Where: c.expr(r.eachWhere)}
+	}
+	for _, t := range r.by {
+		out.By = append(out.By, c.expr(t))
+	}
+	if r.groups != nil {
+		for _, g := range r.groups.list {
+			out.Aggregates = append(out.Aggregates, Aggregate{Func: g.fn, Arg: c.expr(g.arg), Type: g.typ})
+		}
+	}
+	for _, rt := range r.routes {
+		out.Routes = append(out.Routes, rt.compile(c))
+	}
+	if r.late != nil {
+		out.Late = r.late.stream
+	}
+	if d.deadTo != nil {
+		out.Dead = d.deadTo.Value
+	}
+	out.Version = digest(out.canonical())
+	out.Fingerprint = digest(out.stateForm())
+	return out
+}
+
+func (rt *checkedRoute) compile(c *compiler) Route {
+	s := rt.decl.stream
+	out := Route{When: c.expr(rt.when), Stream: s, Key: c.expr(rt.key), KeyIndex: -1, TimeIndex: -1}
+	for i, o := range rt.fields {
+		out.Fields = append(out.Fields, Output{Name: o.name, Expr: c.expr(o.term), Context: o.context})
+		switch o.name {
+		case s.Key:
+			out.KeyIndex = i
+		case s.Time:
+			out.TimeIndex = i
+		}
+	}
+	return out
+}
+
+// digest returns 16 hex digits of SHA-256 over length-prefixed parts.
+func digest(parts []string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write([]byte(strconv.Itoa(len(p)) + ":" + p + ";"))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// canonical lists what a rule does, one part per clause: its version is their
+// digest. Layout, description, owner and tags are left out, defaults are
+// written out.
+func (r *Rule) canonical() []string {
+	parts := append([]string{"rule", r.ID}, r.stateForm()...)
+	add := func(what string, x *Expr) {
+		if x != nil {
+			parts = append(parts, what, x.canon)
+		}
+	}
+	if r.Each != nil {
+		add("each", r.Each.List)
+		add("each where", r.Each.Where)
+	}
+	add("having", r.Having)
+	for _, rt := range r.Routes {
+		parts = append(parts, "to", rt.Stream.Name, rt.Stream.Schema.Name())
+		add("when", rt.When)
+		for _, o := range rt.Fields {
+			add("select "+o.Name, o.Expr)
+		}
+	}
+	if r.Late != nil {
+		parts = append(parts, "late_to", r.Late.Name)
+	}
+	return append(parts,
+		"emit", r.Emit.String(), "lateness", strconv.FormatInt(r.Lateness, 10), "dead_to", r.Dead,
+		"priority", r.Priority, "order", r.Order, "shadow", strconv.FormatBool(r.Shadow),
+	)
+}
+
+// stateForm lists what shapes the rule's state.
+func (r *Rule) stateForm() []string {
+	parts := []string{"kind", r.Kind.String()}
+	for i, in := range r.Inputs {
+		parts = append(parts, "from", in.Alias, in.Stream.Name)
+		if r.By != nil {
+			parts = append(parts, "by", r.By[i].canon)
+		}
+	}
+	if r.Where != nil {
+		parts = append(parts, "where", r.Where.canon)
+	}
+	for _, a := range r.Aggregates {
+		parts = append(parts, "aggregate", a.Func.String(), a.Type.String())
+		if a.Arg != nil {
+			parts = append(parts, a.Arg.canon)
+		}
+	}
+	return parts
+}
+
+// checksum is the digest over all streams and rules.
+func (s *Set) checksum() string {
+	var parts []string
+	for _, st := range s.Streams {
+		print := st.Schema.Fingerprint()
+		parts = append(parts,
+			"stream", st.Name, st.Topic, hex.EncodeToString(print[:]), st.Key, st.Time, st.Partitioner, st.Format, st.Tombstones,
+			strings.Join([]string{
+				strconv.FormatInt(st.OutOfOrder, 10), strconv.FormatInt(st.IdleAfter, 10), strconv.FormatInt(st.MaxLead, 10),
+				strconv.FormatInt(int64(st.Partitions), 10),
+			}, ","))
+	}
+	for _, r := range s.Rules {
+		parts = append(parts, "rule", r.ID, r.Version)
+	}
+	return digest(parts)
+}

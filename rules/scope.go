@@ -1,0 +1,173 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// scope is what names mean in the expressions of one rule or feed.
+type scope struct {
+	inputs  []scopeInput
+	event   *schemas.Type    // what all inputs share; nil without inputs
+	each    string           // alias of each, "" if none
+	item    *schemas.Type    // type of an element; nil if it is unknown because of an error
+	columns []string         // feeds: the columns of row
+	keyed   bool             // `key` exists
+	groups  *aggregates      // where aggregate calls go; nil: there are none
+	selects map[string]*term // names that conditions after select may use
+	// why says why aggregate calls have no place here, for the error message.
+	why string
+}
+
+// scopeInput is one alias.
+type scopeInput struct {
+	alias string
+	typ   *schemas.Type // record; nullable if there are several; nil if unknown because of an error
+	decl  *streamDecl
+}
+
+// aggregates collects the distinct aggregate calls of a rule.
+type aggregates struct {
+	list   []*aggregateTerm
+	inputs []string
+}
+
+type aggregateTerm struct {
+	fn    AggFunc
+	arg   *term
+	typ   *schemas.Type
+	canon string
+}
+
+// add returns the number of the call, the same for the same call.
+func (a *aggregates) add(fn AggFunc, arg *term, typ *schemas.Type) int {
+	canon := fn.String() + "(" + canonical(arg, a.inputs) + ")"
+	for i, g := range a.list {
+		if g.canon == canon {
+			return i
+		}
+	}
+	a.list = append(a.list, &aggregateTerm{fn: fn, arg: arg, typ: typ, canon: canon})
+	return len(a.list) - 1
+}
+
+// canonical returns the canonical text of a term, "" for none.
+func canonical(t *term, inputs []string) string {
+	if t == nil {
+		return ""
+	}
+	var b strings.Builder
+	t.canon(&b, inputs)
+	return b.String()
+}
+
+// names lists what an identifier can be, for suggestions.
+func (s *scope) names() []string {
+	var names []string
+	for _, in := range s.inputs {
+		names = append(names, in.alias)
+	}
+	if len(s.inputs) > 0 {
+		names = append(names, "event")
+	}
+	if s.each != "" {
+		names = append(names, s.each)
+	}
+	if s.columns != nil {
+		names = append(names, "row")
+	}
+	if s.keyed {
+		names = append(names, "key")
+	}
+	return append(names, sortedKeys(s.selects)...)
+}
+
+// sharedFields returns the record of the fields that all inputs have with the
+// same type: what `event` is.
+func sharedFields(inputs []scopeInput) *schemas.Type {
+	if len(inputs) == 0 || slices.ContainsFunc(inputs, func(in scopeInput) bool { return in.typ == nil }) {
+		return nil
+	}
+	if len(inputs) == 1 {
+		return notNull(inputs[0].typ)
+	}
+	t := &schemas.Type{Kind: schemas.Struct, Name: "event"}
+	for _, f := range inputs[0].typ.Fields {
+		shared := true
+		typ := f.Type
+		for _, in := range inputs[1:] {
+			g, ok := field(in.typ, f.Name)
+			if !ok || !sameType(f.Type, g.Type) {
+				shared = false
+				break
+			}
+			if g.Type.Nullable {
+				typ = nullable(typ)
+			}
+		}
+		if shared {
+			t.Fields = append(t.Fields, schemas.Field{Name: f.Name, Type: typ})
+		}
+	}
+	return t
+}
+
+// sameType reports whether values of the types can stand for each other,
+// apart from null. Enums of different names count by their symbols, lists and
+// records by what they are made of as far as messages show it.
+func sameType(a, b *schemas.Type) bool {
+	if a.Kind != b.Kind {
+		return false
+	}
+	switch a.Kind {
+	case schemas.String:
+		return slices.Equal(a.Symbols, b.Symbols)
+	case schemas.List, schemas.Map:
+		return sameType(a.Elem, b.Elem) && a.Elem.Nullable == b.Elem.Nullable
+	case schemas.Struct:
+		if len(a.Fields) != len(b.Fields) {
+			return false
+		}
+		if a.Name != "" && a.Name == b.Name {
+			return true
+		}
+		for i, f := range a.Fields {
+			if g := b.Fields[i]; f.Name != g.Name || f.Type.String() != g.Type.String() {
+				return false
+			}
+		}
+		return true
+	default:
+		return true
+	}
+}
+
+// facts is what the conditions passed so far prove about paths: that they are
+// not null. It grows at its head, so branches share their tails.
+type facts struct {
+	path string
+	next *facts
+}
+
+func (f *facts) with(paths []string) *facts {
+	for _, p := range paths {
+		f = &facts{path: p, next: f}
+	}
+	return f
+}
+
+// has reports whether the path is known not to be null. A field that is not
+// null proves the records it lies in.
+func (f *facts) has(path string) bool {
+	if path == "" {
+		return false
+	}
+	for ; f != nil; f = f.next {
+		if rest, ok := strings.CutPrefix(f.path, path); ok && (rest == "" || rest[0] == '.') {
+			return true
+		}
+	}
+	return false
+}
