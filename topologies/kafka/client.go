@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // Partition is one partition of a topic.
@@ -44,7 +45,7 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 // Connect makes a client and asks the cluster for a sign of life. The error is an *UnreachableError when none came
 // within the time. The caller closes the client.
 func Connect(ctx context.Context, brokers []string, name string, within time.Duration) (*Client, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ClientID(name))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ClientID(name), kgo.MaxVersions(versions()))
 	if err != nil {
 		return nil, fmt.Errorf("brokers %s: %w", strings.Join(brokers, ","), err)
 	}
@@ -58,6 +59,14 @@ func Connect(ctx context.Context, brokers []string, name string, within time.Dur
 		return nil, &UnreachableError{brokers, err}
 	}
 	return &Client{brokers: brokers, name: name, kgo: cl}, nil
+}
+
+// versions keeps to requests about groups that name topics: newer ones know them by id alone.
+func versions() *kversion.Versions {
+	v := kversion.Stable()
+	v.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9)
+	v.SetMaxKeyVersion(int16(kmsg.OffsetFetch), 9)
+	return v
 }
 
 // sign waits for a broker's answer. What the last attempt failed of tells more than that time ran out.
