@@ -3,8 +3,8 @@ package retail
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -15,6 +15,9 @@ import (
 // Record by record, Compare demands the same records, as often as expected, in the same order per key and
 // SequenceField. Where LastPerKey holds it looks at the last record of each key only.
 func Compare(stream string, want, got []Record) []string {
+	if LastPerKey(stream) {
+		want, got = newest(want), newest(got)
+	}
 	field := SequenceField(stream)
 	wanted, found := sequences(want, field, nil), map[string][]string{}
 	if len(want) > 0 {
@@ -25,9 +28,6 @@ func Compare(stream string, want, got []Record) []string {
 	var diff []string
 	for _, name := range names(wanted, found) {
 		w, g := wanted[name], found[name]
-		if LastPerKey(stream) && len(g) > 1 {
-			g = g[len(g)-1:]
-		}
 		if len(w) != len(g) {
 			diff = append(diff, fmt.Sprintf("%s %q: %d records, want %d", stream, name, len(g), len(w)))
 		}
@@ -44,6 +44,15 @@ func Compare(stream string, want, got []Record) []string {
 	return diff
 }
 
+// newest keeps the last record of each key.
+func newest(records []Record) []Record {
+	last := make(map[string]Record, len(records))
+	for _, r := range records {
+		last[r.Key] = r
+	}
+	return slices.Collect(maps.Values(last))
+}
+
 // sequences groups records, as text, by key and the value of field. It keeps only the fields that are in like, if any.
 func sequences(records []Record, field string, like map[string]any) map[string][]string {
 	out := map[string][]string{}
@@ -52,7 +61,7 @@ func sequences(records []Record, field string, like map[string]any) map[string][
 		if field != "" {
 			name += fmt.Sprintf(" %v", r.Fields[field])
 		}
-		fields := map[string]any{}
+		fields := make(map[string]any, len(r.Fields))
 		for f, v := range r.Fields {
 			if _, ok := like[f]; ok || like == nil {
 				fields[f] = plain(f, v)
@@ -83,15 +92,7 @@ func plain(field string, v any) any {
 }
 
 func names(a, b map[string][]string) []string {
-	var out []string
-	for name := range a {
-		out = append(out, name)
-	}
-	for name := range b {
-		if _, ok := a[name]; !ok {
-			out = append(out, name)
-		}
-	}
-	slices.SortFunc(out, strings.Compare)
-	return out
+	all := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(all)
+	return slices.Compact(all)
 }
