@@ -48,7 +48,7 @@ func (c *checker) call(n *ast.CallNode, f *facts) *term {
 func (c *checker) apply(n ast.Node, fn *function, args []*term) *term {
 	t := term{op: opCall, fn: fn, typ: fn.result, args: args}
 	ok := !slices.Contains(args, nil)
-	if last := fn.param(len(args) - 1); len(args) < fn.minArgs() || len(args) > 0 && last == nil {
+	if len(args) < fn.minArgs() || len(args) > 0 && fn.param(len(args)-1) == nil {
 		return c.errorAt(n, codeArguments, fn.signature, "%s takes %s", fn.name, fn.arity())
 	}
 	if !ok {
@@ -58,6 +58,10 @@ func (c *checker) apply(n ast.Node, fn *function, args []*term) *term {
 		p := fn.param(i)
 		if p.typ.Nullable {
 			continue
+		}
+		if p.typ.Kind == schemas.Map {
+			a = asMap(a)
+			t.args[i] = a
 		}
 		if !p.accepts(a.typ) && a.typ.Kind != schemas.Null {
 			help := fn.signature
@@ -88,6 +92,26 @@ func (c *checker) apply(n ast.Node, fn *function, args []*term) *term {
 		}
 	}
 	return c.fold(call)
+}
+
+// asMap takes a record that an expression wrote as {...} for a map, if its
+// values have one type.
+func asMap(t *term) *term {
+	if t.typ.Kind != schemas.Struct || t.typ.Name != "" || t.typ.Nullable || len(t.typ.Fields) == 0 {
+		return t
+	}
+	elem := t.typ.Fields[0].Type
+	for _, f := range t.typ.Fields[1:] {
+		if isNumber(elem) && f.Type.Kind != elem.Kind {
+			return t
+		}
+		if elem = unify(elem, f.Type); elem == nil {
+			return t
+		}
+	}
+	m := *t
+	m.typ = &schemas.Type{Kind: schemas.Map, Elem: elem}
+	return &m
 }
 
 // arity says how many arguments a function takes.

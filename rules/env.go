@@ -22,6 +22,7 @@ type Env struct {
 	Group   []any            // results of Rule.Aggregates
 
 	row   []string // feeds: the columns of the row
+	out   []any    // feeds: the fields of the last row
 	elems [maxNesting]element
 
 	steps int
