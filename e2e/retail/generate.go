@@ -12,8 +12,8 @@ import (
 
 // Generate writes n rows of an invented month, December 2010, in the layout of the retail data; the same seed gives the
 // same bytes. It is full of what is rare in November 2011 or missing there: customers who move, spend bands that fall
-// back, cancellations of guests, quoted descriptions, letters beyond ASCII, quantity 0, repeated rows, equal times, sums
-// that plain addition of doubles gets wrong.
+// back, cancellations of guests or with a positive quantity, quoted descriptions, letters beyond ASCII, quantity 0,
+// repeated rows, equal times, sums that plain addition of doubles gets wrong.
 func Generate(w io.Writer, seed uint64, n int) error {
 	g := generator{rand.New(rand.NewPCG(seed, seed))}
 	out := csv.NewWriter(w)
@@ -80,7 +80,7 @@ func (g generator) line(invoice, customer, country string, at time.Time) []strin
 	case 2:
 		quantity = "0"
 	}
-	if strings.HasPrefix(invoice, "C") {
+	if strings.HasPrefix(invoice, "C") && g.IntN(15) > 0 { // else cancelled, and yet a positive quantity
 		quantity = sign(invoice, strings.TrimPrefix(quantity, "-"))
 	}
 	return []string{invoice, stock, description, quantity, at.Format(time.DateTime), price, customer, country}

@@ -87,6 +87,7 @@ func TestGenerateCoversEdges(t *testing.T) {
 	for i, r := range rows {
 		for edge, is := range map[string]bool{
 			"guest cancels":    r.Guest && r.Cancelled(),
+			"units cancelled":  r.Cancelled() && r.Quantity > 0,
 			"gift":             !r.Guest && !r.Cancelled() && r.Quantity > 0 && r.Price == 0,
 			"correction":       !r.Cancelled() && r.Quantity < 0,
 			"no units":         r.Quantity == 0,
@@ -118,7 +119,7 @@ func TestGenerateCoversEdges(t *testing.T) {
 		}
 	}
 	t.Log(found)
-	for _, edge := range []string{"guest cancels", "gift", "correction", "no units", "no description", "comma", "quote", "line break",
+	for _, edge := range []string{"guest cancels", "units cancelled", "gift", "correction", "no units", "no description", "comma", "quote", "line break",
 		"beyond ASCII", "tie", "repeated", "unspecified", "charge cancelled", "moved", "band falls"} {
 		if found[edge] == 0 {
 			t.Errorf("no row with: %s", edge)
