@@ -53,7 +53,8 @@ type ruleDecl struct {
 	having    *yaml.Node
 	emit      *yaml.Node
 	routes    []routeDecl
-	faulty    bool // structure is broken: expressions are not checked
+	faulty    bool // the structure has errors
+	later     bool // it uses clauses of a later version
 }
 
 func (r *ruleDecl) id() string {

@@ -41,6 +41,9 @@ func (r *ruleChecker) checkExpr(n *yaml.Node, s *scope, f *facts) *term {
 	}
 	root, err := parseSyntax(n.Value)
 	if err != nil {
+		if n.LineComment != "" && !quoted && err.code == codeSyntax {
+			err.help = "in YAML, # after a blank starts a comment: put the expression in quotes"
+		}
 		src.report(err.from, err.to, err.code, err.help, "%s", err.msg)
 		return nil
 	}
@@ -57,6 +60,15 @@ func (r *ruleChecker) checkExpr(n *yaml.Node, s *scope, f *facts) *term {
 func (c *checker) at(n ast.Node, t term) *term {
 	l := n.Location()
 	t.src, t.from, t.to = c.src, l.From, max(l.To, l.From+1)
+	switch t.op {
+	case opCall, opPredicate:
+		t.to = c.src.closing(&t, ')')
+	case opAt, opSlice, opList:
+		t.to = c.src.closing(&t, ']')
+	case opRecord:
+		t.to = c.src.closing(&t, '}')
+	default:
+	}
 	c.terms++
 	return &t
 }

@@ -179,7 +179,7 @@ func (c *checker) symbols(enum, value *term) bool {
 }
 
 func symbolHelp(s string, enum *schemas.Type) string {
-	if help := suggest(s, enum.Symbols); help != "" {
+	if help := suggest(s, enum.Symbols); help != "" && s != "" {
 		return help
 	}
 	if len(enum.Symbols) <= 12 {

@@ -63,9 +63,12 @@ func (r *ruleChecker) check() *checkedRule {
 	if d.by != nil || d.unbounded || d.having != nil || d.emit != nil {
 		out.kind = Aggregation
 	}
-	r.clauses(out)
-	if s != nil {
-		r.expressions(out, s)
+	// What a rule of a later version means cannot be said.
+	if !d.later {
+		r.clauses(out)
+		if s != nil {
+			r.expressions(out, s)
+		}
 	}
 	if d.faulty || len(r.file.diags.list) > before {
 		return nil
@@ -245,7 +248,7 @@ func (r *ruleChecker) expressions(out *checkedRule, s *scope) {
 		if rt.when != nil {
 			out.routes[i].when = r.condition(rt.when, &late, proven, "when")
 		}
-		if decl := out.routes[i].decl; decl != nil && decl.stream.Schema != nil {
+		if decl := out.routes[i].decl; decl != nil && decl.stream.Schema != nil && (d.selNode != nil || out.kind == Transform) {
 			r.route(&out.routes[i], rt, selected, &after, proven)
 		}
 	}

@@ -114,7 +114,11 @@ func (r *ruleChecker) fit(t *term, fd *schemas.Field, stream *Stream) *term {
 		if t.typ.Kind == schemas.Null {
 			return report(codeNullable, "", "%s cannot be null", where)
 		}
-		return report(codeSelect, convertHelp(t.typ, fd.Type), "%s is %s, not %s", where, fd.Type, t.typ)
+		help := convertHelp(t.typ, fd.Type)
+		if isEnum(fd.Type) {
+			help = symbolHelp("", fd.Type)
+		}
+		return report(codeSelect, help, "%s is %s, not %s", where, fd.Type, t.typ)
 	}
 	if t.typ.Nullable && !fd.Type.Nullable {
 		return report(codeNullable, nullableHelp(t, fd.Type), "%s cannot be null, and the value may be", where)

@@ -100,8 +100,8 @@ type parser struct {
 	file   *file
 	domain string
 	owner  string
-	// owner of the entry being parsed, for error messages: "risk.moved".
-	rule string
+	rule   string // the entry being parsed, for error messages: "risk.moved"
+	later  bool   // a clause of a later version was met
 }
 
 // key is one key that a mapping may have.
@@ -133,6 +133,7 @@ func (p *parser) mapping(n *yaml.Node, what string, keys []key, required ...stri
 			ok = false
 		case keys[at].read == nil:
 			p.file.at(k, p.rule, codeUnsupported, "", "the clause %q is not supported yet", k.Value)
+			p.later = true
 			ok = false
 		default:
 			keys[at].read(k, v)
@@ -239,7 +240,7 @@ func readsAs(n *yaml.Node) string {
 
 // span reads a duration of at most ten years as milliseconds.
 func (p *parser) span(n *yaml.Node, what string) (int64, bool) {
-	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
+	if _, _, agree := misread(n); n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" && agree {
 		p.file.at(n, p.rule, codeValue, "add the unit: "+n.Value+"s, "+n.Value+"ms, "+n.Value+"m", "%s needs a unit", what)
 		return 0, false
 	}

@@ -41,6 +41,7 @@ func (p *parser) ruleEntry(n *yaml.Node) *ruleDecl {
 	}
 	defer func() { p.rule = "" }()
 	before := len(p.file.diags.list)
+	p.later = false
 	p.mapping(n, "a rule", []key{
 		{"name", func(_, _ *yaml.Node) {}},
 		{"description", func(_, v *yaml.Node) { r.description, _ = p.text(v, "description") }},
@@ -85,6 +86,7 @@ func (p *parser) ruleEntry(n *yaml.Node) *ruleDecl {
 		{"within", nil}, {"skip", nil}, {"on_timeout", nil}, {"max_partial", nil},
 	}, "name", "from", "to")
 	r.faulty = len(p.file.diags.list) > before
+	r.later = p.later
 	return r
 }
 

@@ -4,12 +4,31 @@ import "go.yaml.in/yaml/v3"
 
 // source is the text of one expression and where it stands.
 type source struct {
-	file *file
-	node *yaml.Node
-	rule string
-	text string
-	// wrapped counts characters in front of text that the file does not have.
+	file   *file
+	node   *yaml.Node
+	rule   string
+	text   string
 	inputs []string // aliases, for canonical forms
+	runes  []rune   // text, when closing first needs it
+}
+
+// closing returns the end of a term whose closing bracket the parser does not
+// tell: it stands behind the last part.
+func (s *source) closing(t *term, bracket rune) int {
+	if s.runes == nil {
+		s.runes = []rune(s.text)
+	}
+	_, end := t.extent()
+	for i := end; i < len(s.runes) && i < end+8; i++ {
+		switch r := s.runes[i]; {
+		case r == bracket:
+			return i + 1
+		case r == ' ' || r == '\n' || r == '(' || r == '[' || r == '{' || r == '}' || r == ',':
+		default:
+			return end
+		}
+	}
+	return end
 }
 
 // span returns where characters from..to stand in the file.

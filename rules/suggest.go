@@ -3,14 +3,15 @@ package rules
 import "strconv"
 
 // suggest returns "did you mean ...?" for the candidate nearest to name, or
-// "" if none is near: at most a third of the letters may differ.
+// "" if none is near: at most a third of the letters, and three, may differ.
 func suggest(name string, candidates []string) string {
-	best, bestAt := -1, len([]rune(name))/3+1
+	limit := max(1, min(3, len([]rune(name))/3))
+	best, bestAt := -1, limit+1
 	for i, c := range candidates {
 		if c == name {
 			continue
 		}
-		if d := distance([]rune(name), []rune(c), bestAt); d < bestAt || d == bestAt && best < 0 {
+		if d := distance([]rune(name), []rune(c), limit); d < bestAt {
 			best, bestAt = i, d
 		}
 	}

@@ -119,6 +119,8 @@ func asSyntaxError(err error) *syntaxError {
 	case strings.HasPrefix(e.msg, "unexpected token "):
 		e.msg = unexpected(strings.TrimPrefix(e.msg, "unexpected token "))
 		switch e.msg {
+		case `unexpected "#"`:
+			e.code, e.help = codePointer, "# is an element of the list around it, as in any(list, # > 1)"
 		case `unexpected "="`:
 			e.help = "compare with =="
 		case `unexpected "&"`, `unexpected "|"`:
@@ -126,6 +128,8 @@ func asSyntaxError(err error) *syntaxError {
 		}
 	case strings.HasPrefix(e.msg, "Operator (") && strings.Contains(e.msg, "??"):
 		e.msg = "?? and another operator need parentheses around one of them"
+	case strings.HasPrefix(e.msg, "expected at least"):
+		e.code, e.msg = codeArguments, "a list and a predicate are needed here, as in any(list, # > 1)"
 	case e.msg == "literal not terminated":
 		e.msg = "the quote is not closed"
 	}

@@ -158,6 +158,8 @@ func (f *file) syntax(err error) {
 	switch {
 	case strings.Contains(text, "\t"):
 		help = "indent with blanks, not with tabs"
+	case strings.Contains(text, ": !"):
+		help = "a value that starts with ! needs quotes around it"
 	case strings.Contains(msg, "mapping values are not allowed"):
 		help = "a value that holds \": \" needs quotes around it"
 	case strings.Contains(msg, "cannot start any token"):
@@ -181,7 +183,7 @@ func (f *file) refuse(n *yaml.Node, depth int) {
 		f.at(n, "", codeAnchor, "write the value out where it is needed", "YAML anchors are not allowed in rule files")
 	}
 	if n.Style&yaml.TaggedStyle != 0 {
-		f.at(n, "", codeAnchor, "", "YAML tags are not allowed in rule files")
+		f.at(n, "", codeAnchor, "a value that starts with ! needs quotes around it", "YAML tags are not allowed in rule files")
 	}
 	if n.Kind != yaml.MappingNode {
 		for _, c := range n.Content {
