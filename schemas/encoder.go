@@ -3,6 +3,7 @@ package schemas
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -232,7 +233,7 @@ func (n *node) takes(v any, by fit) bool {
 	switch by {
 	case fitNamed:
 		m, ok := v.(map[string]any)
-		return ok && n.avro == "record" && n.hasExactly(m)
+		return ok && n.avro == "record" && n.hasExactly(m) && n.keepsAll(m)
 	case fitConverted:
 		return true
 	case fitKind:
@@ -253,6 +254,25 @@ func (n *node) takes(v any, by fit) bool {
 		return n.typ.Kind == Bytes
 	}
 	return n.typ.Kind == List || n.typ.Kind == Map // a map without all of its fields becomes a record only if nothing else fits
+}
+
+// keepsAll tells whether the fields of record n hold the values of m as they are.
+func (n *node) keepsAll(m map[string]any) bool {
+	for i := range n.fields {
+		v := m[n.fields[i].name]
+		if !slices.ContainsFunc(n.fields[i].node.types(), func(t *node) bool { return t.takes(v, fitNamed) || t.takes(v, fitKind) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// types returns the types of a union, null among them, or n itself.
+func (n *node) types() []*node {
+	if n.avro == "union" {
+		return n.branches
+	}
+	return []*node{n}
 }
 
 // mismatch says what was expected and what kind of value came, never the value.

@@ -68,7 +68,7 @@ func (n *node) json(b []byte, raw any, tagged bool, depth int) ([]byte, error) {
 	if tagged {
 		br, raw = n.tagged(raw)
 	} else {
-		br = n.branchOf(raw)
+		br = n.bare()
 	}
 	if br == nil {
 		return b, &DecodeError{Code: CodeMalformed, Err: errNoBranch}

@@ -33,7 +33,6 @@ type fieldNode struct {
 	aliases    []string
 	node       *node
 	hasDefault bool
-	raw        any    // default as twmb/avro gives it
 	encoded    []byte // default in Avro binary
 }
 
@@ -194,7 +193,7 @@ func (b *builder) named(name string, d *definition, depth int) (*node, error) {
 			return nil, err
 		}
 		n.index[f.Name] = i
-		n.fields[i] = fieldNode{name: f.Name, aliases: f.Aliases, node: child, hasDefault: f.HasDefault, raw: f.Default}
+		n.fields[i] = fieldNode{name: f.Name, aliases: f.Aliases, node: child, hasDefault: f.HasDefault}
 		n.typ.Fields[i] = Field{Name: f.Name, Type: child.typ, HasDefault: f.HasDefault, Doc: f.Doc}
 	}
 	return n, nil

@@ -36,6 +36,9 @@ func Parse(text string) (*Schema, error) {
 	if len(text) > MaxSchemaSize {
 		return nil, &SchemaError{Msg: "longer than " + strconv.Itoa(MaxSchemaSize) + " bytes"}
 	}
+	if err := new(bounds).add(text); err != nil {
+		return nil, err
+	}
 	full, err := avro.Parse(text)
 	if err != nil {
 		return nil, &SchemaError{Msg: "not an Avro schema", Err: err}
@@ -57,10 +60,17 @@ func ParseReferring(text string, references ...string) (*Schema, error) {
 	if size > MaxSchemaSize {
 		return nil, &SchemaError{Msg: "longer than " + strconv.Itoa(MaxSchemaSize) + " bytes with its references"}
 	}
+	b := new(bounds)
 	for _, r := range references {
+		if err := b.add(r); err != nil {
+			return nil, err
+		}
 		if _, err := cache.Parse(r); err != nil {
 			return nil, &SchemaError{Msg: "a referenced schema is not an Avro schema", Err: err}
 		}
+	}
+	if err := b.add(text); err != nil {
+		return nil, err
 	}
 	s, err := cache.Parse(text)
 	if err != nil {
@@ -110,60 +120,6 @@ func stripLogical(t *avro.SchemaNode) {
 	}
 }
 
-// defaults encodes the fields' defaults and sets them in the types as rules see them.
-func (s *Schema) defaults(bare *avro.SchemaNode) error {
-	seen := map[*node]bool{}
-	var walk func(t *avro.SchemaNode, n *node) error
-	walk = func(t *avro.SchemaNode, n *node) error {
-		switch t.Type {
-		case "array", "map":
-			child := t.Items
-			if t.Type == "map" {
-				child = t.Values
-			}
-			return walk(child, n.elem)
-		case "union":
-			for i := range t.Branches {
-				if err := walk(&t.Branches[i], n.branches[i]); err != nil {
-					return err
-				}
-			}
-		case "record", "error":
-			if seen[n] {
-				return nil
-			}
-			seen[n] = true
-			for i := range t.Fields {
-				f := &n.fields[i]
-				if f.hasDefault {
-					if err := f.encodeDefault(&t.Fields[i]); err != nil {
-						return &SchemaError{Name: n.name + "." + f.name, Msg: "default", Err: err}
-					}
-					v, err := f.node.value(clone(f.raw), 0, false)
-					if err != nil {
-						return &SchemaError{Name: n.name + "." + f.name, Msg: "default", Err: err}
-					}
-					n.typ.Fields[i].Default = v
-				}
-				if err := walk(&t.Fields[i].Type, f.node); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	return walk(bare, s.root)
-}
-
-func (f *fieldNode) encodeDefault(t *avro.SchemaField) error {
-	sub, err := t.Type.Schema()
-	if err != nil {
-		return err
-	}
-	f.encoded, err = sub.Encode(t.Default)
-	return err
-}
-
 // Type returns the schema's type as rules see it; for the schema of a stream, a record.
 func (s *Schema) Type() *Type { return s.root.typ }
 
@@ -184,25 +140,6 @@ func (s *Schema) options() []avro.Opt {
 		return []avro.Opt{avro.TaggedUnions()}
 	}
 	return nil
-}
-
-// clone copies lists and maps of a default, which value converts in place.
-func clone(raw any) any {
-	switch v := raw.(type) {
-	case []any:
-		c := make([]any, len(v))
-		for i := range v {
-			c[i] = clone(v[i])
-		}
-		return c
-	case map[string]any:
-		c := make(map[string]any, len(v))
-		for k := range v {
-			c[k] = clone(v[k])
-		}
-		return c
-	}
-	return raw
 }
 
 // raw decodes one whole value without conversion of logical types.

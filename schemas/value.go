@@ -145,7 +145,7 @@ func (n *node) unionValue(raw any, depth int, tagged bool) (any, error) {
 	if tagged {
 		br, raw = n.tagged(raw)
 	} else {
-		br = n.branchOf(raw)
+		br = n.bare() // there is no union of several types in the whole schema
 	}
 	if br == nil {
 		return nil, &DecodeError{Code: CodeMalformed, Err: errNoBranch}
@@ -175,47 +175,6 @@ func (n *node) tag() string {
 		return n.name
 	}
 	return n.avro
-}
-
-// branchOf returns the branch that an untagged value, as a default, belongs to: the first that holds it, or nil.
-func (n *node) branchOf(raw any) *node {
-	if n.sole >= 0 {
-		return n.branches[n.sole]
-	}
-	for _, br := range n.branches {
-		if br.holds(raw) {
-			return br
-		}
-	}
-	return nil
-}
-
-func (n *node) holds(raw any) bool {
-	switch v := raw.(type) {
-	case bool:
-		return n.avro == "boolean"
-	case int32:
-		return n.avro == "int"
-	case int64:
-		return n.avro == "long"
-	case float32:
-		return n.avro == "float"
-	case float64:
-		return n.avro == "double"
-	case string:
-		_, symbol := n.index[v]
-		return n.avro == "string" || n.avro == "enum" && symbol
-	case []byte:
-		return n.avro == "bytes" || n.avro == "fixed" && n.size == len(v)
-	case []any:
-		return n.avro == "array"
-	case map[string]any:
-		if n.avro == "record" {
-			return n.hasExactly(v)
-		}
-		return n.avro == "map"
-	}
-	return false
 }
 
 // hasExactly tells whether m holds the fields of record n and no others.
