@@ -1,0 +1,94 @@
+package chaos
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/e2e/realkafka"
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas/registry"
+	"github.com/millrace-io/millrace/topologies"
+)
+
+// Backend is a kind of broker.
+type Backend string
+
+// The backends.
+const (
+	Embedded Backend = "embedded" // in this process
+	Kafka    Backend = "kafka"    // Apache Kafka on a JVM
+)
+
+// broker is a running cluster.
+type broker struct {
+	addrs []string
+	real  *realkafka.Cluster // nil: embedded
+	close func() error
+}
+
+// startBroker starts a cluster with nothing in it. The error is realkafka.ErrMissing where there is no JVM.
+func startBroker(b Backend) (*broker, error) {
+	if b == Kafka {
+		c, err := realkafka.Launch(realkafka.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return &broker{addrs: strings.Split(c.Addr, ","), real: c, close: c.Close}, nil
+	}
+	// Three, so that coordinators and leaders are different ones.
+	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(100*time.Millisecond))
+	if err != nil {
+		return nil, err
+	}
+	return &broker{addrs: c.ListenAddrs(), close: func() error { c.Close(); return nil }}, nil
+}
+
+// crash kills the broker and starts it again after a while.
+func (b *broker) crash(down time.Duration) error {
+	if err := b.real.Kill(); err != nil {
+		return err
+	}
+	time.Sleep(down)
+	return b.real.Restart()
+}
+
+// writeSchemas makes the directory that stands for a registry, and gives the id of each stream's schema.
+func writeSchemas(ctx context.Context, dir string, set *rules.Set) (map[string]int32, error) {
+	for _, s := range set.Streams {
+		if err := os.WriteFile(filepath.Join(dir, topologies.Subject(s)+".avsc"), []byte(s.Schema.String()), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	reg, err := registry.New(registry.Options{Dir: dir})
+	if err != nil {
+		return nil, err
+	}
+	defer reg.Close()
+	ids := map[string]int32{}
+	for _, s := range set.Streams {
+		if ids[s.Name], err = reg.Lookup(ctx, topologies.Subject(s), s.Schema.String()); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// makeTopics creates every topic of the rules and gives the plan.
+func makeTopics(ctx context.Context, brokers []string, set *rules.Set, partitions int32) (*topologies.Plan, error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	plan, have, err := topologies.PlanFor(ctx, cl, App, set, partitions)
+	if err != nil {
+		return nil, err
+	}
+	return plan, topologies.Create(ctx, cl, plan.Missing(have, topologies.Options{}), 1)
+}

@@ -1,0 +1,96 @@
+package chaos
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Ledger knows what was sent, and so what must come out. It is safe for concurrent use.
+type Ledger struct {
+	mu      sync.Mutex
+	events  []*Event
+	poisons map[string]string // value by position in the events topic
+	outputs int               // that must come out, dead letters included
+}
+
+// NewLedger returns an empty ledger.
+func NewLedger() *Ledger { return &Ledger{poisons: map[string]string{}} }
+
+// Sent notes an event before it is sent: the generator gives up on none.
+func (l *Ledger) Sent(e *Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e)
+	l.outputs += e.Lines + 2
+	if passes(e.Amount) {
+		l.outputs++
+	}
+}
+
+// Poisoned notes a poison record with the position that the broker gave it.
+func (l *Ledger) Poisoned(p *Poison, partition int32, offset int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.poisons[position(partition, offset)] = string(p.Value)
+	l.outputs++
+}
+
+// Inputs is how many records were sent; Outputs is how many must come out.
+func (l *Ledger) Inputs() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.events) + len(l.poisons)
+}
+
+// Outputs is how many records must come out of all rules, with the dead letters.
+func (l *Ledger) Outputs() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.outputs
+}
+
+// Running is a running count and sum.
+type Running struct{ N, Total int64 }
+
+// expected is what must come out.
+type expected struct {
+	streams map[string]map[string]string // content by identity by stream; that of shops is not known in advance
+	tallies map[string]Running           // final, by account
+	shops   map[string]Running
+	amounts map[string]int64 // by account and seq
+	inShop  map[string]string
+	poisons map[string]string
+}
+
+func (l *Ledger) expect() *expected {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := &expected{
+		streams: map[string]map[string]string{streamPassed: {}, streamLines: {}, streamTallies: {}, streamShops: {}},
+		tallies: map[string]Running{}, shops: map[string]Running{},
+		amounts: map[string]int64{}, inShop: map[string]string{}, poisons: l.poisons,
+	}
+	for _, e := range l.events {
+		id := identity(e.Account, e.Seq)
+		x.amounts[id], x.inShop[id] = e.Amount, e.Shop
+		if passes(e.Amount) {
+			x.streams[streamPassed][id] = fmt.Sprint(e.Amount)
+		}
+		for i := range e.Lines {
+			x.streams[streamLines][id+"/"+item(i)] = fmt.Sprint(e.Seq + int64(i))
+		}
+		t := x.tallies[e.Account]
+		t = Running{t.N + 1, t.Total + e.Amount}
+		x.tallies[e.Account] = t
+		x.streams[streamTallies][identity(e.Account, t.N)] = fmt.Sprintf("total %d at seq %d", t.Total, e.Seq)
+		s := x.shops[e.Shop]
+		s = Running{s.N + 1, s.Total + e.Amount}
+		x.shops[e.Shop] = s
+		x.streams[streamShops][identity(e.Shop, s.N)] = ""
+	}
+	return x
+}
+
+func identity(key string, n int64) string { return fmt.Sprintf("%s/%d", key, n) }
+
+func position(partition int32, offset int64) string { return fmt.Sprintf("%d@%d", partition, offset) }

@@ -1,0 +1,76 @@
+//go:build unix
+
+// Command worker is one worker of the chaos harness: a process that can be killed and frozen. It ends cleanly on
+// SIGTERM, and at once when its standard input ends, so that none outlives the harness. On standard output it reports
+// every assignment as a line of JSON, on standard error it logs.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/millrace-io/millrace/e2e/chaos"
+	"github.com/millrace-io/millrace/schemas/registry"
+	"github.com/millrace-io/millrace/topologies"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var o topologies.Options
+	brokers := flag.String("brokers", "", "bootstrap servers")
+	schemaDir := flag.String("schemas", "", "directory of registered schemas")
+	guarantee := flag.String("guarantee", "exactly_once", "exactly_once or at_least_once")
+	flag.StringVar(&o.Instance, "instance", "", "static member name")
+	flag.StringVar(&o.StateDir, "state", "", "directory of the local state")
+	flag.DurationVar(&o.SessionTimeout, "session", 2*time.Second, "session timeout")
+	flag.DurationVar(&o.TransactionTimeout, "transaction", 5*time.Second, "transaction timeout")
+	flag.Parse()
+
+	go func() {
+		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // any end of it is the harness's end
+		os.Exit(3)
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	set, err := chaos.Rules()
+	if err != nil {
+		return err
+	}
+	o.App, o.Brokers, o.Set, o.Guarantee = chaos.App, strings.Split(*brokers, ","), set, topologies.Guarantee(*guarantee)
+	if o.Registry, err = registry.New(registry.Options{Dir: *schemaDir}); err != nil {
+		return err
+	}
+	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("instance", o.Instance)
+	var w *topologies.Worker
+	var mu sync.Mutex
+	o.OnEvent = func(e topologies.Event) {
+		if e.Kind != topologies.Assigned {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if err := json.NewEncoder(os.Stdout).Encode(w.Status()); err != nil {
+			os.Exit(3)
+		}
+	}
+	if w, err = topologies.NewWorker(ctx, o); err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
