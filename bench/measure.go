@@ -30,6 +30,8 @@ type engine struct {
 	every int64
 	// transactional: outputs are there when the group's offsets are committed; else when the topic holds them.
 	transactional bool
+	// group names the consumer group whose offsets count, if it is not the hop's.
+	group func(baseline.Hop) string
 }
 
 // Result is what one run says. Rates and times are those of the hop itself, start-up apart.
@@ -180,7 +182,11 @@ func clock(ctx context.Context, c config, e engine, hop baseline.Hop, outputs in
 	waiting := make(chan error, 1)
 	go func() {
 		if e.transactional {
-			waiting <- topics.WaitGroup(running, client, hop.Group, hop.Input)
+			group := hop.Group
+			if e.group != nil {
+				group = e.group(hop)
+			}
+			waiting <- topics.WaitGroup(running, client, group, hop.Input)
 		} else {
 			waiting <- topics.WaitRecords(running, client, hop.Output, outputs)
 		}

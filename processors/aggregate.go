@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"strconv"
+	"strings"
 
 	"github.com/millrace-io/millrace/rules"
 	"github.com/millrace-io/millrace/schemas"
 )
+
+// MaxKey bounds record keys and entities, in bytes: each is in every row of its state and in headers.
+const MaxKey = 4096
 
 // cellAll is the one cell of an aggregate without a window.
 const cellAll = "all"
@@ -129,10 +133,11 @@ func Entity(rule *rules.Rule, e *Event, env *rules.Env) (string, error) {
 	if err != nil {
 		return "", stepError(rule, "null_key", "by: %w", err)
 	}
-	for i := 0; i < len(key); i++ {
-		if key[i] == 0 {
-			return "", stepError(rule, "bad_key", "the key %q holds a NUL byte", key)
-		}
+	switch {
+	case len(key) > MaxKey:
+		return "", stepError(rule, "bad_key", "the key has %d bytes; %d are the most", len(key), MaxKey)
+	case strings.IndexByte(key, 0) >= 0:
+		return "", stepError(rule, "bad_key", "the key %q holds a NUL byte", key)
 	}
 	return key, nil
 }

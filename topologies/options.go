@@ -41,13 +41,14 @@ type Options struct {
 	Replication        int16         // of internal topics; default: the broker's
 	DeleteRetention    time.Duration // delete.retention.ms of changelogs; default 24 h
 	CacheRows          int           // decoded rows kept in memory over all partitions of a group; default 200,000
-	MaxRecordBytes     int32         // largest source record; dead letters take 64 KiB more; default 1 MiB
 	WallClock          bool          // dead-letter records further ahead of the wall clock than max_lead
 
 	Logger  *slog.Logger          // default: discard
 	Metrics prometheus.Registerer // default: none
 	// OnEvent, when set, observes the worker's life in tests and progress displays. It must not block.
 	OnEvent func(Event)
+
+	topics Topics // of the cluster, once the worker has looked
 }
 
 // Event is something that happened to a group.
@@ -92,9 +93,6 @@ func (o Options) withDefaults() Options {
 	def(&o.DeleteRetention, 24*time.Hour)
 	if o.CacheRows == 0 {
 		o.CacheRows = 200_000
-	}
-	if o.MaxRecordBytes == 0 {
-		o.MaxRecordBytes = 1 << 20
 	}
 	if o.Replication == 0 {
 		o.Replication = -1

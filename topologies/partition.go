@@ -125,6 +125,9 @@ func (p *partition) read(s *stepper, m *sarama.ConsumerMessage) (code string, er
 	if m.Value == nil {
 		return "null_value", errors.New("the value is null, and the stream is no table")
 	}
+	if len(m.Key) > processors.MaxKey {
+		return "bad_key", fmt.Errorf("the key has %d bytes; %d are the most", len(m.Key), processors.MaxKey)
+	}
 	if !utf8.Valid(m.Key) {
 		return "bad_key", errors.New("the key is no UTF-8")
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // member is what fences a worker by its consumer group (KIP-447).
@@ -61,7 +62,12 @@ func newProducer(ctx context.Context, o *Options, id string, fail func(error)) (
 
 // open makes the transactional client, with a new epoch, and begins a transaction.
 func (p *producer) open(ctx context.Context) (err error) {
-	opts := append(p.options.producerOptions(), kgo.TransactionalID(p.id), kgo.TransactionTimeout(p.options.TransactionTimeout), kgo.WithHooks(p))
+	// Offsets are committed by topic name: the versions after these take topic ids.
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9)
+	versions.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 5)
+	opts := append(p.options.producerOptions(), kgo.TransactionalID(p.id), kgo.TransactionTimeout(p.options.TransactionTimeout),
+		kgo.MaxVersions(versions), kgo.WithHooks(p))
 	if p.txn, err = kgo.NewClient(append(opts, faultTransactions()...)...); err != nil {
 		return fmt.Errorf("transactional producer: %w", err)
 	}

@@ -46,7 +46,8 @@ func (o *Options) producerOptions() []kgo.Opt {
 		kgo.ClientID(o.App),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.ProducerBatchMaxBytes(o.MaxRecordBytes + deadRoom),
+		kgo.ProducerBatchMaxBytesFn(o.batchBytes),
+		kgo.BrokerMaxWriteBytes(128 << 20),
 		kgo.MaxBufferedRecords(100_000),
 		kgo.ProducerLinger(0),
 		// The first write after a commit is often refused with CONCURRENT_TRANSACTIONS while the markers are being
@@ -54,6 +55,14 @@ func (o *Options) producerOptions() []kgo.Opt {
 		kgo.ConcurrentTransactionsBackoff(2 * time.Millisecond),
 		kgo.MetadataMinAge(10 * time.Millisecond),
 		kgo.RetryBackoffFn(func(n int) time.Duration { return min(5*time.Millisecond<<min(n, 6), 250*time.Millisecond) }),
-		kgo.RecordDeliveryTimeout(o.TransactionTimeout),
 	}
+}
+
+// batchBytes bounds a batch by what its topic takes: max.message.bytes is about batches. Beyond a megabyte, larger
+// batches gain nothing; a single large record may be as large as the topic takes.
+func (o *Options) batchBytes(topic string) int32 {
+	if info, ok := o.topics[topic]; ok {
+		return int32(min(info.maxBytes, 1<<30))
+	}
+	return defaultMaxBytes
 }

@@ -26,8 +26,11 @@ type Topics map[string]topicInfo
 // Partitions is the partition count of a topic, 0 for one that does not exist.
 func (t Topics) Partitions(name string) int32 { return t[name].partitions }
 
-// ListTopics asks the cluster for its topics. Sizes are looked up for those in detail.
-func ListTopics(ctx context.Context, cl *kgo.Client, detail []string) (Topics, error) {
+// defaultMaxBytes is Kafka's max.message.bytes for a topic that does not set it.
+const defaultMaxBytes = 1048588
+
+// ListTopics asks the cluster for its topics.
+func ListTopics(ctx context.Context, cl *kgo.Client) (Topics, error) {
 	q := kmsg.NewPtrMetadataRequest() // no list: all
 	a, err := q.RequestWith(ctx, cl)
 	if err != nil {
@@ -36,12 +39,13 @@ func ListTopics(ctx context.Context, cl *kgo.Client, detail []string) (Topics, e
 	out := Topics{}
 	for _, t := range a.Topics {
 		if err := kerr.ErrorForCode(t.ErrorCode); err == nil && t.Topic != nil && !t.IsInternal {
-			out[*t.Topic] = topicInfo{partitions: int32(len(t.Partitions)), maxBytes: 1 << 20}
+			out[*t.Topic] = topicInfo{partitions: int32(len(t.Partitions)), maxBytes: defaultMaxBytes}
 		}
 	}
-	return out, out.sizes(ctx, cl, detail)
+	return out, nil
 }
 
+// sizes looks up the largest record of topics; those that do not exist are passed over.
 func (t Topics) sizes(ctx context.Context, cl *kgo.Client, names []string) error {
 	q := kmsg.NewPtrDescribeConfigsRequest()
 	for _, n := range names {
@@ -98,12 +102,7 @@ type Creation struct {
 func (p *Plan) Missing(have Topics, o Options) []Creation {
 	o = o.withDefaults()
 	var out []Creation
-	largest := 1 << 20
-	for _, t := range p.Topics {
-		if t.Stream != nil {
-			largest = max(largest, have[t.Name].maxBytes)
-		}
-	}
+	largest := p.largest(have)
 	for _, t := range p.Topics {
 		if _, ok := have[t.Name]; ok {
 			continue
@@ -126,6 +125,52 @@ func (p *Plan) Missing(have Topics, o Options) []Creation {
 		out = append(out, c)
 	}
 	return out
+}
+
+// largest is the largest record that a stream of the plan takes, in bytes.
+func (p *Plan) largest(have Topics) int {
+	n := defaultMaxBytes
+	for _, t := range p.Topics {
+		if t.Stream != nil {
+			n = max(n, have[t.Name].maxBytes)
+		}
+	}
+	return n
+}
+
+// widen lets internal topics take what the streams' topics have come to take: dead letters and moved records are a
+// record and a little more.
+func (p *Plan) widen(ctx context.Context, cl *kgo.Client, have Topics) error {
+	want := p.largest(have) + deadRoom
+	q := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	for _, t := range p.Topics {
+		info, ok := have[t.Name]
+		if !ok || info.maxBytes >= want || t.Kind != DeadTopic && t.Kind != MoveTopic {
+			continue
+		}
+		r := kmsg.NewIncrementalAlterConfigsRequestResource()
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, t.Name
+		c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		c.Name, c.Value = "max.message.bytes", kmsg.StringPtr(strconv.Itoa(want))
+		r.Configs = append(r.Configs, c)
+		q.Resources = append(q.Resources, r)
+		info.maxBytes = want
+		have[t.Name] = info
+	}
+	if len(q.Resources) == 0 {
+		return nil
+	}
+	a, err := q.RequestWith(ctx, cl)
+	if err != nil {
+		return fmt.Errorf("alter topics: %w", err)
+	}
+	var errs []error
+	for _, r := range a.Resources {
+		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+			errs = append(errs, fmt.Errorf("set max.message.bytes of %s to %d: %w: %s", r.ResourceName, want, err, deref(r.ErrorMessage)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Create makes topics. One that exists by now is no error: several workers start at once.

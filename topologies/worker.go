@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -47,16 +48,19 @@ func NewWorker(ctx context.Context, o Options) (*Worker, error) {
 
 // PlanFor lays the rules out for the topics of a cluster; byDefault is the partition count of new topics.
 func PlanFor(ctx context.Context, cl *kgo.Client, app string, set *rules.Set, byDefault int32) (*Plan, Topics, error) {
-	names := make([]string, 0, len(set.Streams))
-	for _, s := range set.Streams {
-		names = append(names, s.Topic)
-	}
-	have, err := ListTopics(ctx, cl, names)
+	have, err := ListTopics(ctx, cl)
 	if err != nil {
 		return nil, nil, err
 	}
 	p, err := NewPlan(app, set, have.Partitions, byDefault)
-	return p, have, err
+	if err != nil {
+		return nil, nil, err
+	}
+	names := make([]string, 0, len(p.Topics))
+	for _, t := range p.Topics {
+		names = append(names, t.Name)
+	}
+	return p, have, have.sizes(ctx, cl, names)
 }
 
 func (w *Worker) prepare(ctx context.Context) error {
@@ -81,12 +85,17 @@ func (w *Worker) prepare(ctx context.Context) error {
 	if err := Create(ctx, w.client, create, o.Replication); err != nil {
 		return err
 	}
+	if err := plan.widen(ctx, w.client, have); err != nil {
+		return err
+	}
 	for _, c := range create {
-		have[c.Name] = topicInfo{partitions: c.Partitions}
+		info := topicInfo{partitions: c.Partitions, maxBytes: defaultMaxBytes}
+		if n, err := strconv.Atoi(c.Config["max.message.bytes"]); err == nil {
+			info.maxBytes = n
+		}
+		have[c.Name] = info
 	}
-	for _, t := range plan.Topics {
-		o.MaxRecordBytes = max(o.MaxRecordBytes, int32(have[t.Name].maxBytes))
-	}
+	o.topics = have
 	targets, err := w.targets(ctx, have)
 	if err != nil {
 		return err
@@ -134,7 +143,7 @@ func (w *Worker) targets(ctx context.Context, have Topics) (map[*rules.Stream]*t
 				return nil, fmt.Errorf("schema of %s: %w", s.Name, err)
 			}
 			info := have[s.Topic]
-			out[s] = &target{stream: s, encoder: enc, schemaID: id, partitions: info.partitions, kind: []byte(eventType(w.options.App, s)), limit: info.maxBytes - deadRoom/2}
+			out[s] = &target{stream: s, encoder: enc, schemaID: id, partitions: info.partitions, kind: []byte(eventType(w.options.App, s)), limit: info.maxBytes - headerRoom}
 		}
 	}
 	if len(missing) > 0 {

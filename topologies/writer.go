@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	chunk    = 64 << 10
-	deadRoom = 64 << 10 // what a dead letter may add to the record that it holds
+	chunk    = 64 << 10 // bytes that records share
+	deadRoom = 64 << 10 // what a dead letter or a move may add to the record that it holds
+	// headerRoom is what headers and framing may add to key and value of a derived record.
+	headerRoom = 16 << 10
 )
 
 // target is a stream that the group writes.
@@ -73,8 +75,8 @@ func (w *writer) encode(p *partition, s *stepper, rule *rules.Rule, r *processor
 		if err != nil {
 			return &processors.StepError{Rule: rule.ID, Code: "bad_output", Err: fmt.Errorf("%s: %w", o.Stream.Name, err)}
 		}
-		if len(value)-at > t.limit {
-			return &processors.StepError{Rule: rule.ID, Code: "output_too_large", Err: fmt.Errorf("%d bytes for %s, whose topic takes %d", len(value)-at, o.Stream.Topic, t.limit)}
+		if size := len(value) - at + len(o.Key); size > t.limit {
+			return &processors.StepError{Rule: rule.ID, Code: "output_too_large", Err: fmt.Errorf("%d bytes for %s, whose topic takes %d", size, o.Stream.Topic, t.limit)}
 		}
 		if cap(value) == cap(w.buf) { // it fitted the chunk
 			w.buf = value
