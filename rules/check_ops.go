@@ -2,6 +2,7 @@ package rules
 
 import (
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,8 +12,11 @@ import (
 	"github.com/millrace-io/millrace/schemas"
 )
 
-// Longest pattern of `matches`.
-const maxPattern = 256
+// Longest pattern of `matches`, in bytes and in instructions.
+const (
+	maxPattern     = 256
+	maxPatternSize = 1000
+)
 
 // notNullArg reports a value that may be null where none may be.
 func (c *checker) notNullArg(t *term, what string) bool {
@@ -296,8 +300,26 @@ func (c *checker) textOperation(n *ast.BinaryNode, operator string, a, b *term) 
 	if err != nil {
 		return c.errorIn(b, codeConstant, "", "not a pattern: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	t.value = re
+	size, err := patternSize(pattern)
+	if err != nil || size > maxPatternSize {
+		return c.errorIn(b, codePattern, "", "the pattern is too large: repetitions count by their number")
+	}
+	t.value, t.n = re, size
 	return t
+}
+
+// patternSize is the number of instructions that a pattern compiles to, which
+// bounds what matching one character can cost.
+func patternSize(pattern string) (int, error) {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0, err
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return 0, err
+	}
+	return len(prog.Inst), nil
 }
 
 // fold evaluates a term of constants, so that what can only fail fails in the

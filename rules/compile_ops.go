@@ -376,7 +376,7 @@ func constSet(a code, values []any) func(*Env) (bool, bool) {
 }
 
 func (c *compiler) textOperation(t *term) code {
-	a, b := c.compile(t.args[0]).s, c.compile(t.args[1]).s
+	a, b, at := c.compile(t.args[0]).s, c.compile(t.args[1]).s, t.position()
 	var f func(s, part string) bool
 	weight := 1
 	switch t.name {
@@ -388,9 +388,11 @@ func (c *compiler) textOperation(t *term) code {
 		f, weight = strings.HasSuffix, 0
 	case "matches":
 		re, _ := t.value.(*regexp.Regexp)
+		size := t.n
 		return boolCode(t.typ, func(e *Env) (bool, bool) {
 			s, ok := a(e)
-			if !ok || len(s) >= 64 && !e.step(len(s)/8) {
+			if !ok || !e.step(len(s)*size/256) {
+				e.locate(at)
 				return false, ok
 			}
 			return re.MatchString(s), true
@@ -400,6 +402,7 @@ func (c *compiler) textOperation(t *term) code {
 		s, okS := a(e)
 		part, okP := b(e)
 		if !okS || !okP || !e.scan(weight*len(s)+len(part)) {
+			e.locate(at)
 			return false, okS && okP
 		}
 		return f(s, part), true

@@ -58,10 +58,11 @@ func (c *compiler) predicate(t *term) code {
 		return valueCode(t.typ, func(e *Env) any {
 			out := []any{}
 			w.each(e, func(any) bool {
-				if !e.grow(24) {
+				v := body.v(e)
+				if !e.hold(v) {
 					return false
 				}
-				out = append(out, body.v(e))
+				out = append(out, v)
 				return true
 			})
 			return out

@@ -315,13 +315,13 @@ func (c *compiler) list(t *term) code {
 	}
 	at := t.position()
 	return valueCode(t.typ, func(e *Env) any {
-		if !e.grow(24 + 32*len(parts)) {
-			e.locate(at)
-			return nil
-		}
 		out := make([]any, len(parts))
 		for i, p := range parts {
 			out[i] = p.v(e)
+			if !e.hold(out[i]) {
+				e.locate(at)
+				return nil
+			}
 		}
 		return out
 	})
@@ -334,13 +334,14 @@ func (c *compiler) record(t *term) code {
 	}
 	names, at := t.names, t.position()
 	return valueCode(t.typ, func(e *Env) any {
-		if !e.grow(48 + 64*len(parts)) {
-			e.locate(at)
-			return nil
-		}
 		out := make(map[string]any, len(parts))
 		for i, p := range parts {
-			out[names[i]] = p.v(e)
+			v := p.v(e)
+			if !e.hold(v) || !e.grow(24+len(names[i])) {
+				e.locate(at)
+				return nil
+			}
+			out[names[i]] = v
 		}
 		return out
 	})

@@ -43,16 +43,10 @@ const thingJSON = `{"id":"a","n":7,"m":null,"x":2.5,"y":1.25,"s":"Hello","o":nul
  "tags":["x","y"],"nums":[3,1,2],"attrs":{"k":"v"},"place":{"city":"Ulm","zip":null},"home":null,
  "lines":[{"sku":"p","qty":2,"note":null,"sub":[1,2]},{"sku":"q","qty":5,"note":"hi","sub":[]}],"either":"e"}`
 
-// thing compiles `where: EXPR` of a rule over t.Thing and decodes one record.
-type thing struct {
-	set *rules.Set
-	rec schemas.Record
-}
-
-func thingCatalog(t testing.TB) *schemas.Catalog {
+func thingCatalog(t testing.TB, schema string) *schemas.Catalog {
 	t.Helper()
 	c, err := schemas.LoadCatalog(fstest.MapFS{
-		"t/Thing.avsc": {Data: []byte(thingSchema)},
+		"t/Thing.avsc": {Data: []byte(schema)},
 		"t/Out.avsc":   {Data: []byte(outSchema)},
 	})
 	if err != nil {
@@ -64,10 +58,15 @@ func thingCatalog(t testing.TB) *schemas.Catalog {
 // load compiles one rule; clauses are its YAML below name and from.
 func loadThing(t testing.TB, clauses string) (*rules.Set, error) {
 	t.Helper()
+	return loadWith(t, thingSchema, clauses)
+}
+
+func loadWith(t testing.TB, schema, clauses string) (*rules.Set, error) {
+	t.Helper()
 	return rules.Load(fstest.MapFS{
 		"t/streams.yaml": {Data: []byte(thingStreams)},
 		"t/r.yaml":       {Data: []byte("domain: t\nrules:\n  - name: r\n    from: {t: t.things}\n    to: t.outs\n" + clauses)},
-	}, rules.Options{Catalog: thingCatalog(t)})
+	}, rules.Options{Catalog: thingCatalog(t, schema)})
 }
 
 func decodeThing(t testing.TB, set *rules.Set, text string) schemas.Record {

@@ -26,13 +26,18 @@ func (x *Expr) Pos() Position { return x.pos }
 // Bool evaluates a Bool expression; null and failure are false.
 func (x *Expr) Bool(e *Env) bool {
 	v, ok := x.code.b(e)
-	return v && ok && e.err == nil
+	if e.err != nil {
+		e.locate(x.pos)
+		return false
+	}
+	return v && ok
 }
 
 // Int evaluates an Int or Time expression; ok is false for null and failure.
 func (x *Expr) Int(e *Env) (v int64, ok bool) {
 	v, ok = x.code.i(e)
 	if e.err != nil {
+		e.locate(x.pos)
 		return 0, false
 	}
 	return v, ok
@@ -42,6 +47,7 @@ func (x *Expr) Int(e *Env) (v int64, ok bool) {
 func (x *Expr) Float(e *Env) (v float64, ok bool) {
 	v, ok = x.code.f(e)
 	if e.err != nil {
+		e.locate(x.pos)
 		return 0, false
 	}
 	return v, ok
@@ -52,6 +58,7 @@ func (x *Expr) Float(e *Env) (v float64, ok bool) {
 func (x *Expr) String(e *Env) (v string, ok bool) {
 	v, ok = x.code.s(e)
 	if e.err != nil {
+		e.locate(x.pos)
 		return "", false
 	}
 	return v, ok
@@ -62,6 +69,7 @@ func (x *Expr) String(e *Env) (v string, ok bool) {
 func (x *Expr) Value(e *Env) any {
 	v := x.code.v(e)
 	if e.err != nil {
+		e.locate(x.pos)
 		return nil
 	}
 	return v

@@ -17,7 +17,7 @@ import (
 // TestRetailFeed plays the shipped feed: every row of the real data has to
 // become an event that the schema takes.
 func TestRetailFeed(t *testing.T) {
-	set, err := rules.Load(os.DirFS("."), rules.Options{Catalog: catalog(t)})
+	set, err := rules.Load(shipped(), rules.Options{Catalog: catalog(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestRetailFeed(t *testing.T) {
 // TestFeedRowErrors: a bad row is an error that says where and why, and the
 // next row is played.
 func TestFeedRowErrors(t *testing.T) {
-	set, err := rules.Load(os.DirFS("."), rules.Options{Catalog: catalog(t)})
+	set, err := rules.Load(shipped(), rules.Options{Catalog: catalog(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func textFunctions() []*function {
 		{
 			group: g, signature: "concat(parts any...) string", doc: "texts one after the other; lists as one list",
 			example: `concat("a", "b", "c")`, want: `"abc"`,
-			typed: func(c *checker, call *term) *schemas.Type { return concatType(c, call) },
+			typed: concatType,
 			build: func(args []code, call *term) code {
 				if call.typ.Kind == schemas.String {
 					return fnN(func(e *Env, parts []string) string {
@@ -140,6 +140,9 @@ func textFunctions() []*function {
 					n := 0
 					for _, p := range parts {
 						n += len(p)
+						if !e.hold(p) {
+							return nil
+						}
 					}
 					if !e.grow(16*n) || !e.step(n/16) {
 						return nil

@@ -45,3 +45,35 @@ func (e *Env) locate(at Position) {
 		e.err.Pos = at
 	}
 }
+
+// hold spends the memory for one value that a new list, map or record holds.
+// It counts all that the value consists of, though nothing is copied: an
+// encoder will write it out, once per holder.
+func (e *Env) hold(v any) bool { return e.grow(24 + weight(v, maxBytes)) }
+
+// weight is the size of a value written out; it stops counting above limit.
+func weight(v any, limit int) int {
+	switch v := v.(type) {
+	case string:
+		return len(v)
+	case []byte:
+		return len(v)
+	case []any:
+		n := 0
+		for _, x := range v {
+			if n += 8 + weight(x, limit-n); n > limit {
+				break
+			}
+		}
+		return n
+	case map[string]any:
+		n := 0
+		for k, x := range v {
+			if n += 8 + len(k) + weight(x, limit-n); n > limit {
+				return limit + 1 // not n: it depends on the order of the map
+			}
+		}
+		return n
+	}
+	return 0
+}

@@ -26,7 +26,7 @@ func catalog(t testing.TB, more ...fs.FS) *schemas.Catalog {
 
 // TestShippedRules loads the rule files of this directory.
 func TestShippedRules(t *testing.T) {
-	set, err := rules.Load(os.DirFS("."), rules.Options{Catalog: catalog(t)})
+	set, err := rules.Load(shipped(), rules.Options{Catalog: catalog(t)})
 	if err != nil {
 		t.Fatalf("the shipped rules are refused:\n%v", err)
 	}
@@ -49,3 +49,6 @@ func TestShippedRules(t *testing.T) {
 		t.Error("commerce.purchases is no source")
 	}
 }
+
+// shipped is this directory: the rule files lie beside the package.
+func shipped() fs.FS { return os.DirFS(".") }
