@@ -9,13 +9,17 @@ import (
 	"github.com/millrace-io/millrace/schemas"
 )
 
-// streamsFile declares the streams of a hop; their topics are set by each run.
-const streamsFile = `domain: bench
+// inputFile declares the stream of events; its topic is set by each run, as that of the outputs is.
+const inputFile = `domain: bench
 streams:
   changes: {topic: bench.changes, schema: preference.Change, key: user_id, time: occurred_at}
-  risks: {topic: bench.risks, schema: bench.Risk, key: user_id, time: occurred_at}
-  counts: {topic: bench.counts, schema: bench.Count, key: user_id}
 `
+
+// outputFiles declare what the workloads write.
+var outputFiles = map[string]string{
+	"w1":    "  risks: {topic: bench.risks, schema: bench.Risk, key: user_id}\n",
+	"count": "  counts: {topic: bench.counts, schema: bench.Count, key: user_id}\n",
+}
 
 // ruleFiles are the workloads as a domain team would write them.
 var ruleFiles = map[string]string{
@@ -27,7 +31,7 @@ rules:
     select:
       cause_id: change.event_id
       user_id: change.user_id
-      occurred_at: change.occurred_at
+      occurred_at: to_millis(change.occurred_at)
       region: change.region
       previous: change.old_value
       current: change.new_value
@@ -58,7 +62,7 @@ func loadRule(workloadName string) (*rules.Set, error) {
 		return nil, err
 	}
 	return rules.Load(fstest.MapFS{
-		"bench/streams.yaml": {Data: []byte(streamsFile)},
+		"bench/streams.yaml": {Data: []byte(inputFile + outputFiles[workloadName])},
 		"bench/rules.yaml":   {Data: []byte(ruleFiles[workloadName])},
 	}, rules.Options{Catalog: catalog})
 }

@@ -110,7 +110,7 @@ func (g *group) Append(b []byte) []byte {
 	for _, region := range slices.Sorted(maps.Keys(g.version)) {
 		m := appendBytes(nil, 1, region)
 		m = appendVarint(m, 2, uint64(g.version[region]))
-		b = appendBytes(b, groupVersion, m)
+		b = protowire.AppendBytes(protowire.AppendTag(b, groupVersion, protowire.BytesType), m)
 	}
 	b = appendBytes(b, groupSelected, g.selected)
 	var m []byte
