@@ -39,6 +39,7 @@ type config struct {
 	runs       int
 	timeout    time.Duration
 	serve      bool
+	profile    string
 }
 
 func main() {
@@ -92,6 +93,7 @@ func parse(args []string) (config, error) {
 	f.BoolVar(&c.compare, "compare", false, "run all engines side by side on both brokers and print a table")
 	f.IntVar(&c.runs, "runs", 3, "with -compare: runs of each, of which the median counts")
 	f.DurationVar(&c.timeout, "timeout", 5*time.Minute, "for one run")
+	f.StringVar(&c.profile, "cpuprofile", "", "write a CPU profile of the hop to this file")
 	f.BoolVar(&c.serve, "serve", false, "be an embedded broker until standard input ends")
 	if err := f.Parse(args); err != nil {
 		return c, err

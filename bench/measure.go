@@ -177,6 +177,11 @@ func clock(ctx context.Context, c config, e engine, hop baseline.Hop, outputs in
 	case <-ctx.Done():
 		return fmt.Errorf("the engine was not ready: %w", ctx.Err())
 	}
+	stopProfile, err := startProfile(c.profile)
+	if err != nil {
+		return err
+	}
+	defer stopProfile()
 	began, own, broker := time.Now(), ownCPU(), cpuOf(c.brokerPID)
 
 	waiting := make(chan error, 1)
