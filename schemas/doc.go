@@ -13,9 +13,9 @@
 //
 // # Untrusted input
 //
-// Producers are not trusted, nor is the registry. Every schema and every record is accepted by github.com/twmb/avro before anything
-// else looks at it, which bounds depth and memory by the bytes at hand; sizes are bounded on top by the Max… constants. Errors carry a
-// code and a field, never a value.
+// Producers are not trusted, nor is the registry. Every schema is bounded (bound.go), then accepted by github.com/twmb/avro, then held
+// to the Max… constants. Records are decoded by twmb/avro, or by a [Decoder]'s own walk over flat records (scan.go) that is fuzzed
+// against it; both bound depth and memory by the bytes at hand. Errors carry a code and a field, never a value.
 //
 // # What is not obvious
 //
@@ -23,4 +23,5 @@
 //   - A logicalType next to a field's name, instead of inside its type, is no logical type: Avro says so, and Java agrees.
 //   - A writer's timestamp in other units than the reader's is converted, where Avro's resolution alone would be off by a thousand.
 //   - A Type of a recursive record is cyclic.
+//   - A union of several types beside null is read by the tag on the wire, and written by what fits: see [Encoder.Append].
 package schemas

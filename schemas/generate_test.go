@@ -184,11 +184,13 @@ func (g *generator) record(t *rapid.T, depth int) generated {
 	}
 }
 
-// loose makes one kind of numbers, for values of unions of several types: {"a": 1} may come back as a map of floats.
+// loose makes one kind of numbers, for values of unions of several types: {"a": 1} may come back as a map of floats, of 32 bits even.
 func loose(v any) any {
 	switch t := v.(type) {
 	case int64:
-		return float64(t)
+		return float64(float32(t))
+	case float64:
+		return float64(float32(t))
 	case []any:
 		c := make([]any, len(t))
 		for i := range t {
