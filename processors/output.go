@@ -11,17 +11,24 @@ import (
 // maxLineage bounds the steps that a derived event carries (DESIGN §4); the newest are kept.
 const maxLineage = 32
 
-// route is a rules.Route with the position of the field that the runtime stamps.
+// route is a rules.Route with what building an output needs.
 type route struct {
 	*rules.Route
-	stamp int // of recorded_at when nothing selects it, -1 otherwise
+	stamp int                  // position of recorded_at when nothing selects it, -1 otherwise
+	set   []rules.ContextField // by position: the context field that select sets there
 }
 
 func newRoutes(rule *rules.Rule) []route {
 	out := make([]route, len(rule.Routes))
 	for i := range rule.Routes {
-		out[i] = route{Route: &rule.Routes[i], stamp: -1}
-		for j, f := range rule.Routes[i].Fields {
+		fields := rule.Routes[i].Fields
+		out[i] = route{Route: &rule.Routes[i], stamp: -1, set: make([]rules.ContextField, len(fields))}
+		for j, f := range fields {
+			for c := rules.CtxEventID; f.Expr != nil && c <= rules.CtxLineage; c++ {
+				if c.Name() == f.Name {
+					out[i].set[j] = c
+				}
+			}
 			if f.Expr == nil && f.Context == rules.CtxRecordedAt {
 				out[i].stamp = j
 			}
@@ -65,7 +72,7 @@ func complete(rule *rules.Rule, rt *route, fields []any, c schemas.Context, at i
 	for i := range rt.Fields {
 		f := &rt.Fields[i]
 		if f.Expr != nil {
-			override(&c, f.Context, fields[i])
+			override(&c, rt.set[i], fields[i])
 			continue
 		}
 		if v := contextValue(&c, f.Context); v != nil {

@@ -161,11 +161,11 @@ func compare(a, b any) int {
 	switch a := a.(type) {
 	case int64:
 		if b, ok := b.(int64); ok {
-			return order(a < b, a > b)
+			return sign(a < b, a > b)
 		}
 	case float64:
 		if b, ok := b.(float64); ok {
-			return order(a < b, a > b)
+			return sign(a < b, a > b)
 		}
 	case string:
 		if b, ok := b.(string); ok {
@@ -173,13 +173,13 @@ func compare(a, b any) int {
 		}
 	case bool:
 		if b, ok := b.(bool); ok {
-			return order(!a && b, a && !b)
+			return sign(!a && b, a && !b)
 		}
 	}
 	return 0
 }
 
-func order(less, more bool) int {
+func sign(less, more bool) int {
 	switch {
 	case less:
 		return -1
