@@ -118,7 +118,8 @@ func (a *aggregate) emit(entity string, e *Event, cause *schemas.Context, g *gro
 	}
 	g.emitted++
 	id := schemas.EventID(a.rule.ID, a.rule.Version, entity, cellAll, strconv.FormatInt(g.emitted, 10))
-	c := derive(a.rule, cause, id, schemas.Step{EventIDs: g.ids(), Inputs: g.count, At: e.Time})
+	ids := [2]string{g.first, g.last}
+	c := derive(a.rule, rt, cause, id, e.Time, g.count, ids[:min(2, g.count)]...)
 	c.Entity, c.Confidence, c.Version = entity, g.confidence, g.version
 	return complete(a.rule, rt, fields, c, e.Time, r)
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -27,6 +28,7 @@ type group struct {
 	version     map[string]int64 // pointwise maximum of the inputs'; shared, never changed in place
 	selected    []byte           // fingerprint of the last emission
 	sums        []sum
+	few         [2]sum // where sums lie when they are few: one allocation less per record
 }
 
 // grow copies g, which may be nil, for one more record.
@@ -35,7 +37,11 @@ func (g *group) grow(n int) *group {
 	if g != nil {
 		*next = *g
 	}
-	next.sums = make([]sum, n)
+	if next.few = [2]sum{}; n <= len(next.few) {
+		next.sums = next.few[:n:n]
+	} else {
+		next.sums = make([]sum, n)
+	}
 	if g != nil {
 		for i := range g.sums {
 			next.sums[i] = g.sums[i].clone()
@@ -47,7 +53,7 @@ func (g *group) grow(n int) *group {
 // take folds the context of a record in.
 func (g *group) take(c *schemas.Context) {
 	g.count++
-	g.last = keep(c.EventID).(string)
+	g.last = strings.Clone(c.EventID)
 	if g.count == 1 {
 		g.first = g.last
 	}
@@ -68,17 +74,9 @@ func maximum(a, b map[string]int64) map[string]int64 {
 				a = map[string]int64{}
 			}
 		}
-		a[keep(region).(string)] = n
+		a[strings.Clone(region)] = n
 	}
 	return a
-}
-
-// ids names the inputs of an aggregate: the first and the last.
-func (g *group) ids() []string {
-	if g.count == 1 {
-		return []string{g.first}
-	}
-	return []string{g.first, g.last}
 }
 
 // Field numbers of a group's cell; never reuse one.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/millrace-io/millrace/rules"
@@ -60,7 +61,7 @@ func TestGroupSurvivesEncoding(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(want, got, cmp.AllowUnexported(group{}, sum{})); d != "" {
+		if d := cmp.Diff(want, got, cmp.AllowUnexported(group{}, sum{}), cmpopts.IgnoreFields(group{}, "few")); d != "" {
 			t.Fatal(d)
 		}
 		if !bytes.Equal(b, got.Append(nil)) {

@@ -16,6 +16,7 @@ type route struct {
 	*rules.Route
 	stamp int                  // position of recorded_at when nothing selects it, -1 otherwise
 	set   []rules.ContextField // by position: the context field that select sets there
+	lined bool                 // the output has a lineage
 }
 
 func newRoutes(rule *rules.Rule) []route {
@@ -24,6 +25,7 @@ func newRoutes(rule *rules.Rule) []route {
 		fields := rule.Routes[i].Fields
 		out[i] = route{Route: &rule.Routes[i], stamp: -1, set: make([]rules.ContextField, len(fields))}
 		for j, f := range fields {
+			out[i].lined = out[i].lined || f.Expr == nil && f.Context == rules.CtxLineage
 			for c := rules.CtxEventID; f.Expr != nil && c <= rules.CtxLineage; c++ {
 				if c.Name() == f.Name {
 					out[i].set[j] = c
@@ -155,21 +157,26 @@ func override(c *schemas.Context, f rules.ContextField, v any) {
 	}
 }
 
-// derive makes the context of an event from that of its cause: one more step of lineage, the same correlation.
-func derive(rule *rules.Rule, cause *schemas.Context, id string, step schemas.Step) schemas.Context {
+// derive makes the context of an event from that of its cause: the same correlation and one more step of lineage, if
+// the output has one. ids are the step's inputs, how many there were in all.
+func derive(rule *rules.Rule, rt *route, cause *schemas.Context, id string, at, many int64, ids ...string) schemas.Context {
 	c := schemas.Context{
-		EventID: id, CorrelationID: cause.CorrelationID, CausationID: cause.EventID,
+		EventID: id, CorrelationID: cause.CorrelationID, CausationID: cause.EventID, Entity: cause.Entity,
 		Source: rule.ID, Region: cause.Region, Confidence: cause.Confidence, Priority: cause.Priority, Version: cause.Version,
 	}
 	if rule.Priority != rules.PriorityStandard {
 		c.Priority = rule.Priority
 	}
-	step.Rule, step.RuleVersion, step.Domain = rule.ID, rule.Version, rule.Domain
+	if !rt.lined {
+		return c
+	}
 	past := cause.Lineage
 	if over := len(past) + 1 - maxLineage; over > 0 {
 		past = past[over:]
 	}
-	c.Lineage = append(append(make([]schemas.Step, 0, len(past)+1), past...), step)
+	c.Lineage = append(append(make([]schemas.Step, 0, len(past)+1), past...), schemas.Step{
+		Rule: rule.ID, RuleVersion: rule.Version, Domain: rule.Domain, EventIDs: append([]string(nil), ids...), Inputs: many, At: at,
+	})
 	return c
 }
 

@@ -86,6 +86,6 @@ func (t *transform) emit(e *Event, ordinal int, r *Result) error {
 		return &StepError{Rule: t.rule.ID, Code: "bad_context", Err: err}
 	}
 	id := schemas.EventID(t.rule.ID, t.rule.Version, e.Key, cause.EventID, strconv.Itoa(ordinal))
-	c := derive(t.rule, cause, id, schemas.Step{EventIDs: []string{cause.EventID}, Inputs: 1, At: e.Time})
+	c := derive(t.rule, rt, cause, id, e.Time, 1, cause.EventID)
 	return complete(t.rule, rt, fields, c, e.Time, r)
 }

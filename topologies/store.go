@@ -41,7 +41,9 @@ type store struct {
 // row is a processors.Row with what the cache needs. The Row comes first, so that a *Row finds its row again.
 type row struct {
 	processors.Row
-	epoch uint32
+	cell    []byte // the key in the local copy: cellPrefix and Key
+	encoded []byte // of a changed row, between flush and committed; nil deletes
+	epoch   uint32
 }
 
 // storeMeta says what the local copy holds: it is in the copy, written with the cells that it speaks of.
@@ -205,8 +207,9 @@ func (s *store) row(rule processors.Operator, id, entity, cell string) (*process
 		r.epoch = s.epoch
 		return &r.Row, nil
 	}
-	r := &row{Row: processors.Row{Key: string(s.key)}, epoch: s.epoch}
-	b, err := s.db.Get(cellKey(s.key), nil)
+	r := &row{cell: cellKey(s.key), epoch: s.epoch}
+	r.Key = string(s.key)
+	b, err := s.db.Get(r.cell, nil)
 	switch {
 	case err == nil:
 		if r.Value, err = rule.Decode(b); err != nil {
@@ -237,15 +240,17 @@ func (s *store) flush() {
 	acked := s.ack
 	for i, r := range s.dirty {
 		k := &records[i]
-		k.Topic, k.Partition, k.Key = s.topic, s.part, []byte(r.Key)
+		k.Topic, k.Partition, k.Key = s.topic, s.part, r.cell[len(cellPrefix):]
+		r.encoded = nil
 		if r.Value != nil {
 			if cap(arena)-len(arena) < 512 {
 				arena = make([]byte, 0, 64<<10)
 			}
 			at := len(arena)
 			arena = r.Value.Append(arena)
-			k.Value = arena[at:len(arena):len(arena)]
+			r.encoded = arena[at:len(arena):len(arena)]
 		}
+		k.Value = r.encoded
 		s.run.producer.add(k, acked)
 	}
 }
@@ -262,15 +267,13 @@ func (s *store) ack(r *kgo.Record) {
 func (s *store) committed(limit int) error {
 	if len(s.dirty) > 0 {
 		b := new(leveldb.Batch)
-		var buf []byte
 		for _, r := range s.dirty {
-			if r.Value == nil {
-				b.Delete(cellKey([]byte(r.Key)))
+			if r.encoded == nil {
+				b.Delete(r.cell)
 			} else {
-				buf = r.Value.Append(buf[:0])
-				b.Put(cellKey([]byte(r.Key)), buf)
+				b.Put(r.cell, r.encoded)
 			}
-			r.Dirty = false
+			r.Dirty, r.encoded = false, nil
 		}
 		clear(s.dirty)
 		s.dirty = s.dirty[:0]

@@ -30,9 +30,6 @@ type target struct {
 	limit      int    // largest record, bytes
 }
 
-// eventTimeFormat is RFC 3339 in milliseconds, as CloudEvents wants it.
-const eventTimeFormat = "2006-01-02T15:04:05.000Z"
-
 func timeOf(ms int64) time.Time { return time.UnixMilli(ms) }
 
 // writer turns outputs into records. It encodes into chunks that the records share; they live until the last of their
@@ -42,7 +39,14 @@ type writer struct {
 	counts  *counts
 	buf     []byte
 	pending []*kgo.Record
+
+	records []kgo.Record       // not handed out yet
+	spare   []kgo.RecordHeader // handed out; the rest of the capacity is free
+	time    stamp
 }
+
+// mostHeaders is how many headers a derived record has at the most.
+const mostHeaders = 9
 
 // grab makes room for n more bytes in the current chunk.
 func (w *writer) grab(n int) {
@@ -81,10 +85,8 @@ func (w *writer) encode(p *partition, s *stepper, rule *rules.Rule, r *processor
 		if cap(value) == cap(w.buf) { // it fitted the chunk
 			w.buf = value
 		}
-		k := &kgo.Record{
-			Topic: o.Stream.Topic, Key: w.text(o.Key), Value: value[at:len(value):len(value)],
-			Timestamp: timeOf(o.Time),
-		}
+		k := w.record()
+		k.Topic, k.Key, k.Value, k.Timestamp = o.Stream.Topic, w.text(o.Key), value[at:len(value):len(value)], timeOf(o.Time)
 		k.Partition = schemas.Partition(k.Key, t.partitions)
 		k.Headers = w.headers(p, s, t, rule, o)
 		w.pending = append(w.pending, k)
@@ -94,7 +96,10 @@ func (w *writer) encode(p *partition, s *stepper, rule *rules.Rule, r *processor
 
 // headers gives a derived record its CloudEvents and writer headers.
 func (w *writer) headers(p *partition, s *stepper, t *target, rule *rules.Rule, o *processors.Output) []kgo.RecordHeader {
-	hs := make([]kgo.RecordHeader, 0, 9)
+	if cap(w.spare)-len(w.spare) < mostHeaders {
+		w.spare = make([]kgo.RecordHeader, 0, 64*mostHeaders)
+	}
+	hs := w.spare[len(w.spare) : len(w.spare) : len(w.spare)+mostHeaders]
 	add := func(name string, v []byte) { hs = append(hs, kgo.RecordHeader{Key: name, Value: v}) }
 	id := w.text(o.ID)
 	add(schemas.HeaderSpecVersion, w.run.runner.constants.specVersion)
@@ -103,7 +108,7 @@ func (w *writer) headers(p *partition, s *stepper, t *target, rule *rules.Rule, 
 	add(schemas.HeaderSource, w.run.runner.constants.sources[rule])
 	w.grab(32)
 	at := len(w.buf)
-	w.buf = timeOf(o.Time).UTC().AppendFormat(w.buf, eventTimeFormat)
+	w.buf = w.time.append(w.buf, o.Time)
 	add(schemas.HeaderTime, w.buf[at:len(w.buf):len(w.buf)])
 	add(schemas.HeaderSubject, w.text(o.Context.Entity))
 	add(schemas.HeaderContentType, w.run.runner.constants.contentType)
@@ -115,7 +120,36 @@ func (w *writer) headers(p *partition, s *stepper, t *target, rule *rules.Rule, 
 	at = len(w.buf)
 	w.buf = h.Append(w.buf)
 	add(schemas.HeaderWriter, w.buf[at:len(w.buf):len(w.buf)])
+	w.spare = w.spare[:len(w.spare)+len(hs)]
 	return hs
+}
+
+// record hands out an empty record; they are allocated by the dozen.
+func (w *writer) record() *kgo.Record {
+	if len(w.records) == 0 {
+		w.records = make([]kgo.Record, 64)
+	}
+	k := &w.records[0]
+	w.records = w.records[1:]
+	return k
+}
+
+// stamp formats event times in RFC 3339, to the millisecond, as CloudEvents wants them. Neighbours share their second.
+type stamp struct {
+	second int64
+	text   []byte // of the second, up to the point
+}
+
+func (s *stamp) append(b []byte, ms int64) []byte {
+	second, n := ms/1000, ms%1000
+	if n < 0 {
+		second, n = second-1, n+1000
+	}
+	if s.text == nil || second != s.second {
+		s.second = second
+		s.text = time.Unix(second, 0).UTC().AppendFormat(s.text[:0], "2006-01-02T15:04:05.")
+	}
+	return append(append(b, s.text...), byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10), 'Z')
 }
 
 // send writes what encode has made.
