@@ -160,6 +160,8 @@ func (f *file) syntax(err error) {
 		help = "indent with blanks, not with tabs"
 	case strings.Contains(text, ": !"):
 		help = "a value that starts with ! needs quotes around it"
+	case strings.Contains(msg, "did not find expected ','"):
+		help = "inside of {...}, an expression with , ? [ ] { or } needs quotes around it"
 	case strings.Contains(msg, "mapping values are not allowed"):
 		help = "a value that holds \": \" needs quotes around it"
 	case strings.Contains(msg, "cannot start any token"):
