@@ -1,0 +1,147 @@
+package rules_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// FuzzParse loads arbitrary bytes as a rule file, a streams file and a feed:
+// no panic, and errors are ErrorLists whose text can be made.
+func FuzzParse(f *testing.F) {
+	cases, err := filepath.Glob("testdata/errors/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range cases {
+		a, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range a.Files {
+			if file.Name != "want" {
+				f.Add(unquote(file.Data))
+			}
+		}
+	}
+	text, err := os.ReadFile("risk/profile.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	base, err := txtar.ParseFile("testdata/base.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	avsc := fstest.MapFS{}
+	streams := fstest.MapFS{}
+	for _, file := range base.Files {
+		if filepath.Ext(file.Name) == ".avsc" {
+			avsc[file.Name] = &fstest.MapFile{Data: file.Data}
+		} else {
+			streams[file.Name] = &fstest.MapFile{Data: file.Data}
+		}
+	}
+	c, err := schemas.LoadCatalog(avsc)
+	if err != nil {
+		f.Fatal(err)
+	}
+	o := rules.Options{Catalog: c}
+	set, err := rules.Load(streams, o)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, name := range []string{"risk/fuzz.yaml", "fuzz/streams.yaml"} {
+			files := fstest.MapFS{name: &fstest.MapFile{Data: data}}
+			for n, file := range streams {
+				files[n] = file
+			}
+			if _, err := rules.Load(files, o); err != nil {
+				asList(t, err)
+			}
+		}
+		if _, err := rules.LoadFeed(fstest.MapFS{"feed.yaml": {Data: data}}, "feed.yaml", set); err != nil {
+			asList(t, err)
+		}
+	})
+}
+
+func asList(t *testing.T, err error) {
+	t.Helper()
+	var list rules.ErrorList
+	if !errors.As(err, &list) {
+		t.Fatalf("no ErrorList: %v", err)
+	}
+	for _, e := range list {
+		if e.Code == "" || e.Msg == "" || e.File == "" || e.Text() == "" {
+			t.Errorf("incomplete: %+v", e)
+		}
+	}
+}
+
+// FuzzExpr checks arbitrary text as a condition and, if it passes, evaluates
+// it over a record with everything and over one with nulls: no panic, and the
+// same result twice.
+func FuzzExpr(f *testing.F) {
+	schema, err := schemas.Parse(thingSchema)
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := schema.FromJSON([]byte(thingJSON))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, fn := range rules.Functions() {
+		f.Add("(" + fn.Example + ") == " + fn.Want)
+	}
+	for _, text := range []string{
+		`event.n == 7 && event.s contains "e" || not (event.x < 2.5)`, `any(event.lines, .qty > 4 && any(.sub, # == 2))`,
+		`(event.o ?? "d")[1:] == "" ? true : event.b`, `event.home?.city == nil`, `sum(map(event.lines, .qty * 2)) == 14`,
+		`event.attrs["k"] matches "^v"`, `if event.b { true } else { false }`, `event.nums | filter(# > 1) | len() == 2`,
+		`{a: 1, b: "x"}.b == "x"`, `[1, 2.5][0] == 1`, `event.at + duration("1d") > now()`, `int(event.either) in 1..9`,
+		`b"ab" == b'ab'`, `-9223372036854775808 == 0`, `1 ** 2 ^ 3 == 1`, `"\u00e4" == 'ä'`, "`a``b` == \"\"", `1 < 2 < 3`,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		x, err := rules.CompileFilter("fuzz", text, schema)
+		if err != nil {
+			asList(t, err)
+			return
+		}
+		dec, err := x.Projection.Decoder(schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := x.Projection.New()
+		if err := dec.Decode(b, rec); err != nil {
+			t.Fatal(err)
+		}
+		var first bool
+		var failure string
+		for i := range 2 {
+			env := &rules.Env{Records: []schemas.Record{rec}, Now: 1}
+			env.Reset()
+			got, failed := x.Where.Bool(env), ""
+			if err := env.Err(); err != nil {
+				failed = err.Error()
+			}
+			if i == 1 && (got != first || failed != failure) {
+				t.Fatalf("%q gives %v %q, then %v %q", text, first, failure, got, failed)
+			}
+			first, failure = got, failed
+		}
+		again, err := rules.CompileFilter("fuzz", text, schema)
+		if err != nil || again.Where.Canonical() != x.Where.Canonical() {
+			t.Fatalf("%q compiles differently the second time: %v", text, err)
+		}
+	})
+}
