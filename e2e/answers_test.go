@@ -1,0 +1,300 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace-io/millrace/e2e/retail"
+)
+
+// month is a file of purchases and what the shipped rules must make of it.
+type month struct {
+	input string // "" for the feed's own
+	rows  int
+	want  map[string][]retail.Record // by stream
+}
+
+// november is the month that is shipped.
+func november(t *testing.T) *month {
+	t.Helper()
+	return readMonth(t, filepath.Join(root, "testdata/retail/online-retail-2011-11.csv.gz"), "")
+}
+
+// invented is a month of few rows that is full of what is rare.
+func invented(t *testing.T) *month {
+	t.Helper()
+	var file bytes.Buffer
+	if err := retail.Generate(&file, 11, 2000); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "month.csv")
+	if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return readMonth(t, path, path)
+}
+
+func readMonth(t *testing.T, path, input string) *month {
+	t.Helper()
+	rows, err := retail.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &month{input, len(rows), retail.Expect(rows)}
+}
+
+// topicOf is where the shipped declarations put a stream.
+func topicOf(stream string) string { return "context." + stream }
+
+// streams are the month's streams, in order.
+func (m *month) streams() []string { return slices.Sorted(maps.Keys(m.want)) }
+
+func (m *month) topics() []string {
+	names := m.streams()
+	for i := range names {
+		names[i] = topicOf(names[i])
+	}
+	return names
+}
+
+// answers are what a run has put into the streams.
+type answers struct {
+	month    *month
+	repeats  bool                       // repetitions of an event, with the same id, are no fault
+	records  map[string][]retail.Record // by stream; of fields only those that are expected
+	texts    map[string]map[string]int  // how often each text is in a stream of determined records
+	ids      map[string]map[string]string
+	repeated int
+	read     int
+	faults   []string
+}
+
+func newAnswers(m *month, repeats bool) *answers {
+	a := &answers{
+		month: m, repeats: repeats, records: map[string][]retail.Record{},
+		texts: map[string]map[string]int{}, ids: map[string]map[string]string{},
+	}
+	for stream := range m.want {
+		a.texts[stream], a.ids[stream] = map[string]int{}, map[string]string{}
+	}
+	return a
+}
+
+// add takes an event in.
+func (a *answers) add(e *event) error {
+	a.read++
+	stream := strings.TrimPrefix(e.Topic, topicOf(""))
+	id, _ := e.value["event_id"].(string)
+	text, err := e.text()
+	if err != nil {
+		return err
+	}
+	switch {
+	case id == "" || id != e.header("ce_id"):
+		a.fault("%s: event_id %q, ce_id %q", stream, id, e.header("ce_id"))
+	case stream != "commerce.purchases" && e.header("millrace-writer") == "":
+		a.fault("%s %s: no writer header", stream, id)
+	case e.value["occurred_at"] != e.Timestamp.UnixMilli():
+		a.fault("%s %s: occurred_at %v in a record of %d", stream, id, e.value["occurred_at"], e.Timestamp.UnixMilli())
+	}
+	before, known := a.ids[stream][id]
+	exact := !retail.LastPerKey(stream)
+	if known {
+		a.repeated++
+		switch {
+		case !a.repeats:
+			a.fault("%s %s: more than one event has this id", stream, id)
+		case exact && before != text:
+			a.fault("%s %s: repeated with another content\n\t%s\n\t%s", stream, id, before, text)
+		case exact:
+			return nil
+		}
+	}
+	a.ids[stream][id] = ""
+	if exact {
+		a.texts[stream][text]++
+		if a.repeats {
+			a.ids[stream][id] = text
+		}
+	}
+	fields := map[string]any{}
+	for name := range a.month.want[stream][0].Fields {
+		fields[name] = e.value[name]
+	}
+	a.records[stream] = append(a.records[stream], retail.Record{Key: string(e.Key), Fields: fields})
+	return nil
+}
+
+func (a *answers) fault(format string, args ...any) {
+	if len(a.faults) < 20 {
+		a.faults = append(a.faults, fmt.Sprintf(format, args...))
+	}
+}
+
+// complete tells whether there is an event for everything that is expected. Of streams of which only the last record per
+// key is determined it asks for those.
+func (a *answers) complete() bool {
+	for stream, want := range a.month.want {
+		if !retail.LastPerKey(stream) && len(a.ids[stream]) < len(want) {
+			return false
+		}
+	}
+	for stream, want := range a.month.want {
+		if retail.LastPerKey(stream) && len(retail.Compare(stream, want, a.records[stream])) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// right holds the answers against what is expected, record by record.
+func (a *answers) right(t *testing.T) {
+	t.Helper()
+	for _, f := range a.faults {
+		t.Error(f)
+	}
+	for _, stream := range a.month.streams() {
+		for _, diff := range retail.Compare(stream, a.month.want[stream], a.records[stream]) {
+			t.Error(diff)
+		}
+	}
+}
+
+// same holds the answers against those of another run: the same records in every detail, in streams where all is
+// determined. Where only the last record per key is, both runs were held against the expectation.
+func (a *answers) same(t *testing.T, other *answers) {
+	t.Helper()
+	compared := 0
+	for _, stream := range a.month.streams() {
+		got, want := a.texts[stream], other.texts[stream]
+		compared += len(got)
+		if maps.Equal(got, want) {
+			continue
+		}
+		shown := 0
+		for _, text := range slices.Sorted(maps.Keys(want)) {
+			if n := got[text]; n != want[text] && shown < 2 {
+				shown++
+				t.Errorf("%s: %d times, not %d, as in the first run: %s", stream, n, want[text], text)
+			}
+		}
+		for _, text := range slices.Sorted(maps.Keys(got)) {
+			if n := want[text]; n == 0 && shown < 4 {
+				shown++
+				t.Errorf("%s: not in the first run: %s", stream, text)
+			}
+		}
+	}
+	t.Logf("%d records are the same", compared)
+}
+
+// answersOf reads everything that a run has written. dead letters are faults.
+func answersOf(t *testing.T, m *month, s servers) *answers {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	a := newAnswers(m, false)
+	if err := follow(t, s, m.topics(), a.add).toEnd(ctx); err != nil {
+		t.Fatal(err)
+	}
+	noDead(t, s)
+	return a
+}
+
+// noDead holds that nothing is in the dead-letter topics.
+func noDead(t *testing.T, s servers) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	names, err := allTopics(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, ".dead") })
+	if len(names) == 0 {
+		t.Error("there is no topic for dead letters")
+		return
+	}
+	err = follow(t, s, names, func(e *event) error {
+		t.Errorf("dead letter in %s: %s: %s", e.Topic, e.header("millrace-rule"), e.header("millrace-error"))
+		return nil
+	}).toEnd(ctx)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// The shipped rules, run by `millrace dev`, write what the file says, record by record, as any Kafka client reads it.
+func TestRightResults(t *testing.T) {
+	for name, m := range map[string]func(*testing.T) *month{"invented": invented, "november": november} {
+		t.Run(name, func(t *testing.T) {
+			m := m(t)
+			p, s := retailDev(t, m.input)
+			a := answersOf(t, m, s)
+			a.right(t)
+			t.Logf("%d rows, %d records", m.rows, a.read)
+			if code := p.stop(t); code != 0 {
+				t.Errorf("exit code %d after an interrupt", code)
+			}
+		})
+	}
+}
+
+// However many workers and partitions there are, and under both guarantees, the answers are the same.
+func TestSameAnswers(t *testing.T) {
+	m := invented(t)
+	sameAnswers(t, m, []setting{
+		{1, 1, "exactly_once"},
+		{1, 4, "at_least_once"},
+		{2, 4, "exactly_once"},
+		{2, 12, "at_least_once"},
+		{4, 12, "exactly_once"},
+		{4, 1, "at_least_once"},
+	})
+}
+
+func TestSameAnswersNovember(t *testing.T) {
+	long(t)
+	sameAnswers(t, november(t), []setting{
+		{1, 1, "exactly_once"},
+		{2, 12, "at_least_once"},
+		{4, 4, "exactly_once"},
+	})
+}
+
+// setting is how a run is made.
+type setting struct {
+	workers, partitions int
+	guarantee           string
+}
+
+func (s setting) String() string {
+	return fmt.Sprintf("%d workers, %d partitions, %s", s.workers, s.partitions, s.guarantee)
+}
+
+func sameAnswers(t *testing.T, m *month, settings []setting) {
+	var first *answers
+	for _, s := range settings {
+		t.Run(s.String(), func(t *testing.T) {
+			p, at := retailDev(t, m.input, "--workers", fmt.Sprint(s.workers), "--partitions", fmt.Sprint(s.partitions), "--guarantee", s.guarantee)
+			a := answersOf(t, m, at)
+			a.right(t)
+			if first == nil {
+				first = a
+			}
+			a.same(t, first)
+			if diff := cmp.Diff(0, p.stop(t)); diff != "" {
+				t.Errorf("exit code %s", diff)
+			}
+		})
+	}
+}
