@@ -135,12 +135,15 @@ type event struct {
 // rowFailure is a row that became no event.
 type rowFailure struct {
 	file string
-	line int
+	line int // 0 in files without lines
 	row  int64
 	err  error
 }
 
 func (f *rowFailure) Error() string {
+	if f.line == 0 {
+		return fmt.Sprintf("%s: row %d: %v", f.file, f.row, f.err)
+	}
 	return fmt.Sprintf("%s:%d: row %d: %v", f.file, f.line, f.row, f.err)
 }
 
