@@ -15,11 +15,11 @@ type setChecker struct {
 	app     string
 	streams map[string]*streamDecl // by full name
 	names   []string               // of the streams, sorted
-	funcs   map[string]*function
+	lang    *language
 }
 
 func newSetChecker(dir *folder, o Options) *setChecker {
-	c := &setChecker{dir: dir, catalog: o.Catalog, app: o.App, streams: map[string]*streamDecl{}, funcs: functionTable()}
+	c := &setChecker{dir: dir, catalog: o.Catalog, app: o.App, streams: map[string]*streamDecl{}, lang: newLanguage()}
 	if c.app == "" {
 		c.app = "millrace"
 	}
@@ -44,7 +44,7 @@ func (c *setChecker) check() []*checkedRule {
 				byID[r.id()] = r
 			}
 		}
-		rc := &ruleChecker{set: c, file: r.file, rule: r.id(), decl: r, funcs: c.funcs}
+		rc := &ruleChecker{set: c, file: r.file, rule: r.id(), decl: r, lang: c.lang}
 		if checked := rc.check(); checked != nil {
 			rules = append(rules, checked)
 		}

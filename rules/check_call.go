@@ -22,12 +22,12 @@ func (c *checker) call(n *ast.CallNode, f *facts) *term {
 	if t, ok := c.overList(n, name, n.Arguments, f); ok {
 		return t
 	}
-	fn := c.funcs[name]
+	fn := c.lang.funcs[name]
 	if fn == nil {
 		for _, a := range n.Arguments {
 			c.check(a, f)
 		}
-		help := suggest(name, append(sortedKeys(c.funcs), predicateNames()...))
+		help := suggest(name, append(sortedKeys(c.lang.funcs), predicateNames()...))
 		switch name {
 		case "duration_ms", "interval":
 			help = `a duration is duration("5m")`
@@ -239,7 +239,7 @@ func (c *checker) overList(n ast.Node, name string, nodes []ast.Node, f *facts) 
 	case a.typ.Kind != schemas.List:
 		return c.aggregate(n, fn, a), true
 	case fn != Count:
-		return c.apply(n, c.funcs[name], []*term{a}), true
+		return c.apply(n, c.lang.funcs[name], []*term{a}), true
 	}
 	// count(list): how many of its bools are true.
 	if !c.notNullList(a, name) {

@@ -15,7 +15,7 @@ import (
 type checker struct {
 	src   *source
 	scope *scope
-	funcs map[string]*function
+	lang  *language
 	elems []*schemas.Type // types of # in the predicates around, outermost first
 
 	terms int
@@ -39,7 +39,7 @@ func (r *ruleChecker) checkExpr(n *yaml.Node, s *scope, f *facts) *term {
 		r.file.at(n, r.rule, codeMisread, help, "YAML reads %s as %s", shown(n.Value), reads)
 		return nil
 	}
-	root, err := parseSyntax(n.Value)
+	root, err := r.lang.parse(n.Value)
 	if err != nil {
 		if n.LineComment != "" && !quoted && err.code == codeSyntax {
 			err.help = "in YAML, # after a blank starts a comment: put the expression in quotes"
@@ -47,7 +47,7 @@ func (r *ruleChecker) checkExpr(n *yaml.Node, s *scope, f *facts) *term {
 		src.report(err.from, err.to, err.code, err.help, "%s", err.msg)
 		return nil
 	}
-	c := &checker{src: src, scope: s, funcs: r.funcs}
+	c := &checker{src: src, scope: s, lang: r.lang}
 	t := c.check(root, f)
 	if t != nil && c.terms > maxExpanded {
 		src.report(0, 1, codeNodes, "select shorter values", "the condition has %d parts with the selected values it names; at most %d", c.terms, maxExpanded)
@@ -191,7 +191,7 @@ func (c *checker) identifier(n *ast.IdentifierNode, f *facts) *term {
 	if help == "" {
 		if fields := c.ownersOf(n.Value); len(fields) > 0 {
 			help = "fields are written with their input: " + strings.Join(fields, ", ")
-		} else if c.funcs[n.Value] != nil {
+		} else if c.lang.funcs[n.Value] != nil {
 			help = "a function is called with parentheses: " + n.Value + "(...)"
 		} else {
 			help = "a text constant needs quotes of its own: " + `'"` + n.Value + `"'`

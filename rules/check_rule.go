@@ -48,7 +48,7 @@ type ruleChecker struct {
 	file    *file
 	rule    string
 	decl    *ruleDecl
-	funcs   map[string]*function
+	lang    *language
 	aliases []string
 	failed  bool
 }

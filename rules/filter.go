@@ -27,7 +27,7 @@ func CompileFilter(name, text string, schema *schemas.Schema) (*Filter, error) {
 		why:    "a filter looks at single records",
 	}
 	s.event = schema.Type()
-	r := &ruleChecker{file: f, decl: &ruleDecl{file: f}, funcs: functionTable(), aliases: []string{"event"}}
+	r := &ruleChecker{file: f, decl: &ruleDecl{file: f}, lang: newLanguage(), aliases: []string{"event"}}
 	if schema.Type().Kind != schemas.Struct {
 		f.at(node, "", codeSchema, "", "the schema is no record but %s", schema.Type())
 		return nil, diags.err()

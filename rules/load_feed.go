@@ -112,12 +112,12 @@ func (p *parser) columns(n *yaml.Node) []string {
 func checkFeed(d *feedDecl, set *Set) *Feed {
 	f := d.rule.file
 	feed := d.feed
-	sc := &setChecker{dir: &folder{}, streams: map[string]*streamDecl{}, funcs: functionTable()}
+	sc := &setChecker{dir: &folder{}, streams: map[string]*streamDecl{}, lang: newLanguage()}
 	for _, s := range set.Streams {
 		sc.streams[s.Name] = &streamDecl{stream: s, domain: s.Domain, paths: map[string]bool{}}
 	}
 	sc.names = sortedKeys(sc.streams)
-	r := &ruleChecker{set: sc, file: f, rule: feed.Name, decl: d.rule, funcs: sc.funcs}
+	r := &ruleChecker{set: sc, file: f, rule: feed.Name, decl: d.rule, lang: sc.lang}
 	s := &scope{columns: feed.Columns, why: "a feed looks at single rows"}
 	if len(feed.Columns) == 0 {
 		return nil // reported; every row.X would be a second error

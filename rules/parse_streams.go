@@ -9,17 +9,20 @@ const (
 )
 
 func (p *parser) streams(dir *folder, root *yaml.Node) {
-	ok := p.head(root, "a streams file", key{"streams", func(_, v *yaml.Node) {
+	declared := false
+	p.head(root, "a streams file", key{"streams", func(_, v *yaml.Node) {
 		if v.Kind != yaml.MappingNode {
 			p.file.at(v, "", codeForm, "write `name: {topic: ..., schema: ...}`", "streams has to be a mapping of names to declarations, not %s", formOf(v))
-			dir.broken[p.domain] = true
 			return
 		}
+		declared = true
 		for i := 0; i+1 < len(v.Content); i += 2 {
 			dir.streams = append(dir.streams, p.stream(v.Content[i], v.Content[i+1]))
 		}
 	}})
-	if !ok {
+	// What could not be read is no stream that somebody else misspelt.
+	if !declared || p.domain == "" {
+		dir.lost(p.file.name)
 		dir.broken[p.domain] = true
 	}
 }

@@ -34,8 +34,24 @@ type syntaxError struct {
 	from, to        int
 }
 
-// parseSyntax turns the text of an expression into expr-lang's tree.
-func parseSyntax(text string) (ast.Node, *syntaxError) {
+// language is what parser and checker need for every expression. It serves
+// one goroutine.
+type language struct {
+	funcs  map[string]*function
+	config *conf.Config
+}
+
+func newLanguage() *language {
+	c := conf.CreateNew()
+	c.MaxNodes = maxExprNodes
+	for name := range c.Builtins {
+		c.Disabled[name] = true // all functions are ours: plain calls
+	}
+	return &language{funcs: functionTable(), config: c}
+}
+
+// parse turns the text of an expression into expr-lang's tree.
+func (l *language) parse(text string) (ast.Node, *syntaxError) {
 	if len(text) > maxExprBytes {
 		return nil, &syntaxError{code: codeLength, msg: fmt.Sprintf("expression of %d bytes; at most %d", len(text), maxExprBytes), to: 1}
 	}
@@ -49,12 +65,7 @@ func parseSyntax(text string) (ast.Node, *syntaxError) {
 	if e := scan(tokens); e != nil {
 		return nil, e
 	}
-	config := conf.CreateNew()
-	config.MaxNodes = maxExprNodes
-	for name := range config.Builtins {
-		config.Disabled[name] = true // all functions are ours: plain calls
-	}
-	tree, err := exprparser.ParseWithConfig(renameCount(text, tokens), config)
+	tree, err := exprparser.ParseWithConfig(renameCount(text, tokens), l.config)
 	if err != nil {
 		return nil, asSyntaxError(err)
 	}
