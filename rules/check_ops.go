@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -371,12 +370,4 @@ func constSize(v any) int {
 		return n
 	}
 	return 8
-}
-
-// quoted shows a constant in a message.
-func quoted(v any) string {
-	if s, ok := v.(string); ok {
-		return strconv.Quote(clip(s))
-	}
-	return constText(v)
 }

@@ -225,9 +225,9 @@ func (r *Rule) stateForm() []string {
 func (s *Set) checksum() string {
 	var parts []string
 	for _, st := range s.Streams {
-		print := st.Schema.Fingerprint()
+		fingerprint := st.Schema.Fingerprint()
 		parts = append(parts,
-			"stream", st.Name, st.Topic, hex.EncodeToString(print[:]), st.Key, st.Time, st.Partitioner, st.Format, st.Tombstones,
+			"stream", st.Name, st.Topic, hex.EncodeToString(fingerprint[:]), st.Key, st.Time, st.Partitioner, st.Format, st.Tombstones,
 			strings.Join([]string{
 				strconv.FormatInt(st.OutOfOrder, 10), strconv.FormatInt(st.IdleAfter, 10), strconv.FormatInt(st.MaxLead, 10),
 				strconv.FormatInt(int64(st.Partitions), 10),

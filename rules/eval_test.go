@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"errors"
 	"testing"
 	"testing/fstest"
 
@@ -202,8 +203,8 @@ func TestEvaluationErrors(t *testing.T) {
 		if x.Bool(env) {
 			t.Errorf("%s is true", c.expr)
 		}
-		e, _ := env.Err().(*rules.EvalError)
-		if e == nil || e.Code != c.code || e.Pos.Line == 0 {
+		var e *rules.EvalError
+		if !errors.As(env.Err(), &e) || e.Code != c.code || e.Pos.Line == 0 {
 			t.Errorf("%s: error %v, want code %s with a position", c.expr, env.Err(), c.code)
 		}
 		env.Reset()

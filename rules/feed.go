@@ -3,6 +3,7 @@ package rules
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -65,7 +66,7 @@ func (f *Feed) Object(line []byte) ([]string, error) {
 	if err := dec.Decode(&object); err != nil || object == nil {
 		return nil, &RowError{codeColumns, "the row is no JSON object"}
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token returns io.EOF itself
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, &RowError{codeColumns, "the row holds more than one JSON object"}
 	}
 	values := make([]string, len(f.Columns))

@@ -81,11 +81,11 @@ func numberFunctions() []*function {
 				if b == -1 {
 					return 0
 				}
-				if r := a % b; r != 0 && (r < 0) != (b < 0) {
-					return r + b
-				} else {
-					return r
+				r := a % b
+				if r != 0 && (r < 0) != (b < 0) {
+					r += b
 				}
+				return r
 			}),
 		},
 		{

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"errors"
 	"runtime"
 	"strings"
 	"testing"
@@ -94,8 +95,8 @@ func hostileCode(t *testing.T, expr string) string {
 	t.Helper()
 	set, err := loadWith(t, hostileSchema, "    where: |\n      "+expr+"\n    select: {k: t.id}\n")
 	if err != nil {
-		list, ok := err.(rules.ErrorList)
-		if !ok || len(list) == 0 {
+		var list rules.ErrorList
+		if !errors.As(err, &list) || len(list) == 0 {
 			t.Fatalf("no ErrorList: %v", err)
 		}
 		return list[0].Code
@@ -105,7 +106,8 @@ func hostileCode(t *testing.T, expr string) string {
 	env := &rules.Env{Records: []schemas.Record{rec}}
 	env.Reset()
 	set.Rules[0].Where.Bool(env)
-	if e, ok := env.Err().(*rules.EvalError); ok {
+	var e *rules.EvalError
+	if errors.As(env.Err(), &e) {
 		if e.Pos.Line == 0 {
 			t.Error("no position")
 		}
