@@ -13,9 +13,11 @@ import (
 
 const (
 	maxBatch = 1024 // records of one batch; sarama's channel holds as many
-	// quiet is how long a partition's channel stays empty before its input counts as drained although the log goes
-	// on behind it, with transaction markers or with records in flight.
-	quiet = 2 * time.Millisecond
+	// A partition's input counts as drained, although its log goes on, when its channel has been empty for a while: for a
+	// moment when so little lies behind that it may be transaction markers, for long enough to fetch when it is a backlog.
+	markers      = 8
+	quietMarkers = 2 * time.Millisecond
+	quietBacklog = 200 * time.Millisecond
 )
 
 // batch is what one carrier stands for: consecutive records of one partition, untouched.
@@ -64,6 +66,7 @@ type claim struct {
 	in     *Input
 	out    chan *sarama.ConsumerMessage
 	behind atomic.Bool // records wait behind what was handed over
+	gap    int64       // offsets behind what was handed over, as of the last fetch; the pump's own
 }
 
 // Messages implements sarama.ConsumerGroupClaim: carriers, not records.
@@ -95,8 +98,8 @@ func (c *claim) pump(ctx context.Context, done <-chan struct{}) {
 		}
 		b := &batch{claim: c, records: pending[:n:n]}
 		pending = append([]*sarama.ConsumerMessage(nil), pending[n:]...)
-		drained := len(pending) == 0 && len(input) == 0 && b.records[n-1].Offset+1 >= c.HighWaterMarkOffset()
-		c.behind.Store(!drained)
+		c.gap = c.HighWaterMarkOffset() - b.records[n-1].Offset - 1
+		c.behind.Store(len(pending) > 0 || len(input) > 0 || c.gap > 0)
 		if !c.send(b, done) {
 			return
 		}
@@ -107,6 +110,10 @@ func (c *claim) pump(ctx context.Context, done <-chan struct{}) {
 // drained, and the committer need not wait for more.
 func (c *claim) await(input <-chan *sarama.ConsumerMessage, idle *time.Timer, done <-chan struct{}) *sarama.ConsumerMessage {
 	if c.behind.Load() {
+		quiet := quietBacklog
+		if c.gap <= markers {
+			quiet = quietMarkers
+		}
 		idle.Reset(quiet)
 	}
 	for {
