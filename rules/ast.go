@@ -7,17 +7,16 @@ import "go.yaml.in/yaml/v3"
 
 // streamDecl is one entry of `streams:`.
 type streamDecl struct {
-	file    *file
-	name    *yaml.Node // without the domain
-	domain  string
-	stream  *Stream // filled by the check; exists even if the declaration is faulty
-	topic   *yaml.Node
-	schema  *yaml.Node
-	key     *yaml.Node
-	time    *yaml.Node
-	faulty  bool
-	written []*ruleDecl // rules that route to it
-	paths   map[string]bool
+	file   *file
+	name   *yaml.Node // without the domain
+	domain string
+	stream *Stream // filled by the check; exists even if the declaration is faulty
+	topic  *yaml.Node
+	schema *yaml.Node
+	key    *yaml.Node
+	time   *yaml.Node
+	faulty bool
+	paths  map[string]bool
 }
 
 // read notes that an expression reads a path of the stream's records.

@@ -119,7 +119,7 @@ func (f *function) arity() string {
 	least := f.minArgs()
 	switch {
 	case len(f.params) > 0 && f.params[len(f.params)-1].repeated:
-		return fmt.Sprintf("at least %s", arguments(least))
+		return "at least " + arguments(least)
 	case least == len(f.params):
 		return arguments(least)
 	}

@@ -72,8 +72,8 @@ func (r *ruleChecker) keyNode(name string, otherwise *yaml.Node) *yaml.Node {
 func (r *ruleChecker) names(schema *schemas.Type) {
 	for _, p := range r.decl.sel {
 		name := p.name.Value
-		switch {
-		case name == "event_id" || name == "lineage" || name == "version":
+		switch name {
+		case "event_id", "lineage", "version":
 			r.file.at(p.name, r.rule, codeReserved, "", "%s is set by millrace and cannot be selected", name)
 		default:
 			if _, ok := field(schema, name); !ok {

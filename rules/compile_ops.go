@@ -118,7 +118,7 @@ func floatOperation(operator string, a, b func(*Env) (float64, bool)) func(*Env)
 		return func(e *Env) (float64, bool) {
 			x, okX := a(e)
 			y, okY := b(e)
-			return float64(x * y), okX && okY //nolint:unconvert // forbids fused multiply-add
+			return float64(x * y), okX && okY
 		}
 	case "/":
 		f = func(x, y float64) float64 { return x / y }

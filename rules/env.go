@@ -43,7 +43,6 @@ func (e *Env) Reset() {
 	e.err = nil
 	e.steps = 0
 	e.bytes = 0
-
 }
 
 // Err returns the first failure since Reset as an *EvalError, or nil.

@@ -92,8 +92,7 @@ func refusal(t *testing.T, base, a *txtar.Archive) string {
 	if err == nil {
 		return ""
 	}
-	var list rules.ErrorList
-	if !errors.As(err, &list) {
+	if _, ok := errors.AsType[rules.ErrorList](err); !ok {
 		t.Fatalf("no ErrorList: %v", err)
 	}
 	return err.Error() + "\n"

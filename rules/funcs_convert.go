@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,10 +130,8 @@ func conversionFunctions() []*function {
 func convertible(kinds ...schemas.Kind) func(*checker, *term) *schemas.Type {
 	return func(c *checker, call *term) *schemas.Type {
 		a := call.args[0]
-		for _, k := range append(kinds, schemas.Any) {
-			if a.typ.Kind == k {
-				return call.typ
-			}
+		if slices.Contains(append(kinds, schemas.Any), a.typ.Kind) {
+			return call.typ
 		}
 		help := ""
 		if a.typ.Kind == schemas.Time {

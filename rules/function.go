@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/millrace-io/millrace/schemas"
@@ -47,7 +48,7 @@ func (f *function) parseSignature() {
 	}
 	f.name = name
 	if list != "" {
-		for _, p := range strings.Split(list, ", ") {
+		for p := range strings.SplitSeq(list, ", ") {
 			n, t, _ := strings.Cut(p, " ")
 			q := param{name: n}
 			t, q.optional = strings.CutSuffix(t, "?")
@@ -260,7 +261,7 @@ func fnN[A, R any](f func(e *Env, args []A) R) func([]code, *term) code {
 func withDefault(n int, value any, build func([]code, *term) code) func([]code, *term) code {
 	return func(args []code, call *term) code {
 		if len(args) < n {
-			args = append(args[:len(args):len(args)], constCode(typeOfConst(value), value))
+			args = append(slices.Clip(args), constCode(typeOfConst(value), value))
 		}
 		return build(args, call)
 	}

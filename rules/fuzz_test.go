@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,9 +62,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, name := range []string{"risk/fuzz.yaml", "fuzz/streams.yaml"} {
 			files := fstest.MapFS{name: &fstest.MapFile{Data: data}}
-			for n, file := range streams {
-				files[n] = file
-			}
+			maps.Copy(files, streams)
 			if _, err := rules.Load(files, o); err != nil {
 				asList(t, err)
 			}

@@ -106,8 +106,7 @@ func hostileCode(t *testing.T, expr string) string {
 	env := &rules.Env{Records: []schemas.Record{rec}}
 	env.Reset()
 	set.Rules[0].Where.Bool(env)
-	var e *rules.EvalError
-	if errors.As(env.Err(), &e) {
+	if e, ok := errors.AsType[*rules.EvalError](env.Err()); ok {
 		if e.Pos.Line == 0 {
 			t.Error("no position")
 		}

@@ -82,8 +82,16 @@ func (p *parser) ruleEntry(n *yaml.Node) *ruleDecl {
 		}},
 		{"to", func(_, v *yaml.Node) { r.routes = p.to(v) }},
 		// Clauses of later versions: their place in the language is taken.
-		{"window", nil}, {"join", nil}, {"lookup", nil}, {"detect", nil}, {"dedupe", nil}, {"on_change", nil},
-		{"within", nil}, {"skip", nil}, {"on_timeout", nil}, {"max_partial", nil},
+		{"window", nil},
+		{"join", nil},
+		{"lookup", nil},
+		{"detect", nil},
+		{"dedupe", nil},
+		{"on_change", nil},
+		{"within", nil},
+		{"skip", nil},
+		{"on_timeout", nil},
+		{"max_partial", nil},
 	}, "name", "from", "to")
 	r.faulty = len(p.file.diags.list) > before
 	r.later = p.later

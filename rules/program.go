@@ -107,6 +107,7 @@ func (e Emit) String() string {
 		return "changes"
 	case EmitEach:
 		return "each"
+	case EmitNone:
 	}
 	return ""
 }
@@ -283,6 +284,7 @@ func (c ContextField) Name() string {
 		return "version"
 	case CtxLineage:
 		return "lineage"
+	case NoContext:
 	}
 	return ""
 }

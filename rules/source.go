@@ -20,10 +20,10 @@ func (s *source) closing(t *term, bracket rune) int {
 	}
 	_, end := t.extent()
 	for i := end; i < len(s.runes) && i < end+8; i++ {
-		switch r := s.runes[i]; {
-		case r == bracket:
+		switch r := s.runes[i]; r {
+		case bracket:
 			return i + 1
-		case r == ' ' || r == '\n' || r == '(' || r == '[' || r == '{' || r == '}' || r == ',':
+		case ' ', '\n', '(', '[', '{', '}', ',':
 		default:
 			return end
 		}

@@ -43,7 +43,7 @@ func readFile(fsys fs.FS, name string, d *diagnostics) *file {
 	if err != nil {
 		return fail(codeRead, err, "cannot be read: %v", reason(err))
 	}
-	defer r.Close()
+	defer r.Close() //nolint:errcheck // only read
 	// The size may have changed since: the limit holds for what is read.
 	text, err := io.ReadAll(io.LimitReader(r, maxFileSize+1))
 	if err != nil {
@@ -68,8 +68,7 @@ func readFile(fsys fs.FS, name string, d *diagnostics) *file {
 // reason is the cause of a file error without path and operation, which the
 // error's position already gives.
 func reason(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err
 	}
 	return err
