@@ -65,6 +65,13 @@ func run(ctx context.Context, args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	if c.workload == "keys" {
+		phases, err := keys(ctx, c)
+		for _, p := range phases {
+			fmt.Printf("%s: %d keys, ready in %.2f s, %.0f events/s, peak %.0f MB, %.0f MB on disk\n", p.Name, p.Keys, p.ReadySeconds, p.EventsPerSecond, p.PeakMB, p.StateMB)
+		}
+		return err
+	}
 	result, err := measure(ctx, c)
 	if err != nil {
 		return err
@@ -79,7 +86,7 @@ func run(ctx context.Context, args []string) error {
 func parse(args []string) (config, error) {
 	var c config
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&c.workload, "workload", "w1", "w1 (filter and map, one in ten passes) or count (running count of 10,000 keys)")
+	f.StringVar(&c.workload, "workload", "w1", "w1 (filter and map, one in ten passes), count (running count of 10,000 keys) or keys (a row for each of -n keys, and restarts)")
 	f.StringVar(&c.mode, "mode", "kafka", "engine (no broker), embedded or kafka")
 	f.StringVar(&c.engine, "engine", "millrace", "millrace, goka or sarama")
 	f.StringVar(&c.guarantee, "guarantee", "exactly_once", "exactly_once or at_least_once, for millrace")
@@ -104,7 +111,7 @@ func parse(args []string) (config, error) {
 			errs = append(errs, fmt.Errorf("-%s %s: want %s", name, value, strings.Join(of, ", ")))
 		}
 	}
-	one("workload", c.workload, "w1", "count")
+	one("workload", c.workload, "w1", "count", "keys")
 	one("mode", c.mode, "engine", "embedded", "kafka")
 	one("engine", c.engine, "millrace", "goka", "sarama")
 	one("guarantee", c.guarantee, "exactly_once", "at_least_once")
