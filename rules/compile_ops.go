@@ -391,7 +391,7 @@ func (c *compiler) textOperation(t *term) code {
 		size := t.n
 		return boolCode(t.typ, func(e *Env) (bool, bool) {
 			s, ok := a(e)
-			if !ok || !e.step(len(s)*size/256) {
+			if !ok || !e.step(len(s)*size/64) {
 				e.locate(at)
 				return false, ok
 			}

@@ -140,6 +140,20 @@ func TestConditions(t *testing.T) {
 		`year(t.at) == 2011 && month(t.at) == 12 && day(t.at) == 9 && weekday(t.at) == 5`, `hour(t.at) * 60 + minute(t.at) == 626`,
 		`date_trunc(t.at, "day") < t.at`, `format_time(date_trunc(t.at, "quarter"), "2006-01-02") == "2011-10-01"`,
 		`to_millis(now()) == 1000`, `t.at > now()`, `t.at == parse_time("2011-12-09 10:26", "2006-01-02 15:04")`,
+		// once each for the forms and types above
+		`t.x < 3.5`, `t.x <= 2.5`, `3.5 > t.x`, `t.x > 2.0`, `t.nums[t.n - 7] == 3`, `{a: 1}.a == 1`, `{"a b": 2}["a b"] == 2`,
+		`t.tags[1:][0] == "y"`, `t.s[t.n - 6:] == "ello"`, `(t.home?.city ?? t.place.city) == "Ulm"`, `t.b == true`, `t.b in [true]`,
+		`(t.lines[7] ?? t.lines[0])?.sku == "p"`, `sort(["b", "a"])[0] == "a"`, `sort([true, false])[0] == false`,
+		`sort([2.5, 1.5])[0] == 1.5`, `max([1.5, 2.5]) == 2.5`, `max(t.at, now()) == t.at`, `len(t.attrs) == 1`,
+		`values(t.attrs)[0] == "v"`, `get(t.attrs, "k") == "v"`, `sum([1.5, 2.5]) == 4.0`, `sum(t.lines, .qty / 2) == 3.5`,
+		`string(0.1) == "0.1"`, `string(1e21) == "1e+21"`, `string(t.b) == "true"`, `int(t.n) == 7`, `float(t.x) == 2.5`, `bool(t.b)`,
+		`concat([1], [2])[1] == 2`, `trim("--a--", "-") == "a"`, `abs(t.x) == 2.5`, `clamp(t.x, 0, 1) == 1`, `min(t.x, t.n) == 2.5`,
+		`max(t.n, 9) == 9`, `uuid5("url", t.s) != uuid5("oid", t.s)`, `uuid5("x500", "a") != uuid5("6ba7b810-9dad-11d1-80b4-00c04fd430c8", "a")`,
+		`t.either in ["e", "f"]`, `coalesce(t.o, nil) == nil`, `t.o in ["a", nil]`, `t.m in [1, nil]`, `b"ab" == b'ab'`, `round(2.5) == 3`,
+		`round(1234.5, -2) == 1200`, `is_finite(t.x)`, `substring(t.s, 3) == "lo"`, `[t.n, 2][0] == 7`, `all(t.nums, # in [1, 2, 3])`,
+		`date_trunc(t.at, "week") == parse_time("2011-12-05", "2006-01-02")`, `date_trunc(t.at, "year") < date_trunc(t.at, "month")`,
+		`date_trunc(t.at, "hour") < date_trunc(t.at, "minute")`, `date_trunc(t.at, "second") == t.at`, `t.x - 0.5 == 2 && t.x / 2 == 1.25`,
+		`t.attrs == nil || len(t.attrs) > 0`, `t.place != nil`, `int(t.x) == 2 && float(t.n) == 7`, `hour(now()) == 0 && second(now()) == 1`,
 		// the record by its other name
 		`event.n == 7`, `event.place.city == "Ulm"`,
 		// syntax

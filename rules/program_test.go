@@ -296,3 +296,40 @@ func TestVersion(t *testing.T) {
 		t.Errorf("checksums %q and %q", a.Checksum, b.Checksum)
 	}
 }
+
+// TestGetters: each getter gives its type, null is not ok, and after a
+// failure every getter gives its zero value.
+func TestGetters(t *testing.T) {
+	r := program(t, `
+  - name: getters
+    from: {payment: commerce.payments, order: commerce.orders}
+    by: {payment: string(payment.count % (payment.count - 3)), order: order.user_id}
+    unbounded: true
+    select: {user_id: key, total: 'max(payment?.amount) ?? 0', payments: 'max(order?.amount) ?? 0'}
+    to: risk.totals
+`).Rules[0]
+	env := &rules.Env{Records: []schemas.Record{record(t, r.Inputs[0].Stream, paymentJSON), {}}}
+	env.Reset()
+	amount, missing := r.Aggregates[0].Arg, r.Aggregates[1].Arg
+	if v, ok := amount.Float(env); v != 600 || !ok || amount.Value(env) != 600.0 {
+		t.Errorf("amount %v %v", v, ok)
+	}
+	if v, ok := missing.Int(env); v != 0 || ok || missing.Value(env) != nil {
+		t.Errorf("a field of a null record: %v %v", v, ok)
+	}
+	if amount.Source() != "max(payment?.amount) ?? 0" || amount.Canonical() != "payment.amount" || amount.Pos().Line != 9 || amount.Type().String() != "float?" {
+		t.Errorf("source %q, canonical %q, %s, %s", amount.Source(), amount.Canonical(), amount.Pos(), amount.Type())
+	}
+	if v, ok := r.By[0].String(env); v != "" || ok {
+		t.Errorf("key %q %v", v, ok)
+	}
+	if err := env.Err(); err == nil || !strings.Contains(err.Error(), "risk/rules.yaml:7:") || !strings.Contains(err.Error(), "E705") {
+		t.Errorf("error %v", err)
+	}
+	if v, ok := amount.Float(env); v != 0 || ok || amount.Value(env) != nil {
+		t.Errorf("after a failure: %v %v", v, ok)
+	}
+	if v, ok := missing.Int(env); v != 0 || ok {
+		t.Errorf("after a failure: %v %v", v, ok)
+	}
+}
