@@ -3,8 +3,10 @@ package topologies
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -30,6 +32,9 @@ type cluster struct {
 	registry *registry.Client
 	set      *rules.Set
 	ids      map[*rules.Stream]int32
+
+	registryURL string
+	down        atomic.Bool // the registry answers 503
 }
 
 const schemaClick = `{"type":"record","name":"Click","namespace":"web","fields":[
@@ -106,9 +111,17 @@ func newCluster(t *testing.T, set *rules.Set, partitions int32) *cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(fake.Close)
-	server := httptest.NewServer(srfake.NewRegistry().Handler())
-	t.Cleanup(server.Close)
 	c := &cluster{t: t, brokers: fake.ListenAddrs(), fake: fake, set: set, ids: map[*rules.Stream]int32{}}
+	handler := srfake.NewRegistry().Handler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.down.Load() {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	c.registryURL = server.URL
 	if c.registry, err = registry.New(registry.Options{URL: server.URL}); err != nil {
 		t.Fatal(err)
 	}
