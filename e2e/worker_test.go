@@ -1,0 +1,235 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"github.com/millrace-io/millrace/bench/topics"
+	"github.com/millrace-io/millrace/e2e/realkafka"
+)
+
+// embeddedServers starts a broker and a registry in this process.
+func embeddedServers(t *testing.T) servers {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(500*time.Millisecond),
+		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "-1"})) // the month is long over
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	registry := srfake.New()
+	t.Cleanup(registry.Close)
+	return servers{strings.Join(cluster.ListenAddrs(), ","), registry.URL()}
+}
+
+// realServers starts an Apache Kafka and a registry.
+func realServers(t *testing.T) servers {
+	t.Helper()
+	t.Setenv("KAFKA_PROPS", "log.retention.ms=-1") // the month is long over
+	c := realkafka.Start(t, 1)
+	return servers{c.Addr, c.Registry}
+}
+
+// prepare makes the topics that rules need and registers their schemas, as an operator would, and gives the schema ids by
+// stream.
+func (s servers) prepare(t *testing.T, rules string, partitions int) map[string]uint32 {
+	t.Helper()
+	command(t, "topics", "apply", "--brokers", s.Kafka, "--rules", rules, "--partitions", fmt.Sprint(partitions), "--replication", "1")
+	var registered []struct {
+		ID     uint32 `json:"id"`
+		Stream string `json:"stream"`
+	}
+	out := command(t, "schemas", "register", "--registry", s.Registry, "--rules", rules, "--output", "json")
+	if err := json.Unmarshal([]byte(out), &registered); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	ids := map[string]uint32{}
+	for _, r := range registered {
+		ids[r.Stream] = r.ID
+	}
+	return ids
+}
+
+// worker is a `millrace run` that can be killed and started again, with the same name and state.
+type worker struct {
+	*program
+	args []string
+}
+
+func (s servers) worker(t *testing.T, instance, rules, guarantee string) *worker {
+	t.Helper()
+	w := &worker{args: []string{
+		"run", "--brokers", s.Kafka, "--registry", s.Registry, "--rules", rules, "--instance", instance, "--guarantee", guarantee,
+		"--state", filepath.Join(t.TempDir(), instance), "--replication", "1", "--http", "", "--log-level", "warn",
+	}}
+	w.start(t)
+	return w
+}
+
+func (w *worker) start(t *testing.T) { w.program = start(t, root, millrace(t), w.args...) }
+
+// purchases are the records that a feed has written to commerce.purchases.
+func purchases(t *testing.T, s servers) []*kgo.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out []*kgo.Record
+	err := follow(t, s, []string{topicOf("commerce.purchases")}, func(e *event) error {
+		out = append(out, e.Record)
+		return nil
+	}).toEnd(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// producer writes records to a cluster with the ids that its registry has given. It keeps the order within a key.
+type producer struct {
+	*kgo.Client
+	id   uint32
+	mu   sync.Mutex
+	errs error
+}
+
+func (s servers) producer(t *testing.T, id uint32) *producer {
+	t.Helper()
+	client, err := topics.Client(strings.Split(s.Kafka, ",")) // its partitioner is Java's
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return &producer{Client: client, id: id}
+}
+
+// send writes records byte for byte, apart from the schema's id.
+func (p *producer) send(ctx context.Context, records []*kgo.Record) {
+	for _, r := range records {
+		value := slices.Clone(r.Value)
+		binary.BigEndian.PutUint32(value[1:], p.id)
+		p.Produce(ctx, &kgo.Record{Topic: r.Topic, Key: r.Key, Value: value, Headers: r.Headers, Timestamp: r.Timestamp}, func(_ *kgo.Record, err error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.errs = errors.Join(p.errs, err)
+		})
+	}
+}
+
+// flush waits until everything sent is written.
+func (p *producer) flush(ctx context.Context) error {
+	return errors.Join(p.Flush(ctx), p.errs)
+}
+
+// job is a month processed by workers, with kills in between.
+type job struct {
+	workers, partitions int
+	guarantee           string
+	kills               int
+}
+
+func (j job) String() string {
+	return fmt.Sprintf("%d workers, %d partitions, %s, %d kills", j.workers, j.partitions, j.guarantee, j.kills)
+}
+
+// run processes the month and holds the answers against those of another run.
+func (j job) run(t *testing.T, s servers, m *month, sources []*kgo.Record, first *answers) {
+	t.Helper()
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ids := s.prepare(t, "rules", j.partitions)
+	var workers []*worker
+	for i := range j.workers {
+		workers = append(workers, s.worker(t, fmt.Sprint("worker-", i), "rules", j.guarantee))
+	}
+	a := newAnswers(m, j.guarantee == "at_least_once" && j.kills > 0)
+	f := follow(t, s, m.topics(), a.add)
+	p := s.producer(t, ids["commerce.purchases"])
+	// After each part but the last, a worker is killed as soon as the first results of that part are there.
+	parts := slices.Collect(slices.Chunk(sources, (len(sources)+j.kills)/(j.kills+1)))
+	for i, part := range parts {
+		before := a.derived()
+		p.send(ctx, part)
+		if i == len(parts)-1 {
+			break
+		}
+		if err := f.until(ctx, func() bool { return a.derived() > before }); err != nil {
+			t.Fatalf("after %d kills, %d records: %v", i, a.read, err)
+		}
+		w := workers[i%j.workers]
+		w.kill()
+		t.Logf("%s killed after %d purchases sent, %d derived records read", w.args[8], (i+1)*len(part), a.derived())
+		w.start(t)
+	}
+	if err := errors.Join(p.flush(ctx), f.until(ctx, a.complete)); err != nil {
+		t.Errorf("not everything came: %v", err)
+	}
+	for _, w := range workers {
+		if code := w.stop(t); code != 0 {
+			t.Errorf("exit code %d after an interrupt", code)
+		}
+	}
+	rest, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := f.toEnd(rest); err != nil {
+		t.Fatal(err)
+	}
+	noDead(t, s)
+	a.right(t)
+	a.same(t, first)
+	t.Logf("%d records, %d repeated, in %.1f s", a.read, a.repeated, time.Since(begin).Seconds())
+}
+
+// derived is how many records have been read of streams that rules write.
+func (a *answers) derived() int { return a.read - len(a.records["commerce.purchases"]) }
+
+// played plays a month in dev and gives what came out and what went in.
+func played(t *testing.T, m *month) (first *answers, sources []*kgo.Record) {
+	t.Helper()
+	p, s := retailDev(t, m.input, "--partitions", "1")
+	first, sources = answersOf(t, m, s), purchases(t, s)
+	first.right(t)
+	p.stop(t)
+	return first, sources
+}
+
+// Workers on a broker of their own give dev's answers, also when they are killed in the middle.
+func TestKilledWorkers(t *testing.T) {
+	m := invented(t)
+	first, sources := played(t, m)
+	for _, j := range []job{{2, 4, "exactly_once", 4}, {2, 4, "at_least_once", 4}} {
+		t.Run(j.String(), func(t *testing.T) { j.run(t, embeddedServers(t), m, sources, first) })
+	}
+}
+
+// The same on a real Kafka.
+func TestRealKafka(t *testing.T) {
+	long(t)
+	m := invented(t)
+	first, sources := played(t, m)
+	for _, j := range []job{{1, 4, "exactly_once", 0}, {2, 12, "at_least_once", 0}, {2, 4, "exactly_once", 4}, {2, 4, "at_least_once", 4}} {
+		t.Run(j.String(), func(t *testing.T) { j.run(t, realServers(t), m, sources, first) })
+	}
+}
+
+func TestRealKafkaNovember(t *testing.T) {
+	long(t)
+	m := november(t)
+	first, sources := played(t, m)
+	for _, j := range []job{{2, 12, "exactly_once", 4}} {
+		t.Run(j.String(), func(t *testing.T) { j.run(t, realServers(t), m, sources, first) })
+	}
+}
