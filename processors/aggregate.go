@@ -3,6 +3,7 @@ package processors
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -23,18 +24,31 @@ type aggregate struct {
 	rule   *rules.Rule
 	routes []route
 	env    rules.Env
+	shape  uint64 // of the state
 	finger []byte // scratch
 }
 
 func newAggregate(rule *rules.Rule) *aggregate {
 	a := &aggregate{rule: rule, routes: newRoutes(rule), env: newEnv(rule)}
 	a.env.Group = make([]any, len(rule.Aggregates))
+	a.shape, _ = strconv.ParseUint(rule.Fingerprint, 16, 64) // 16 hex digits
 	return a
 }
 
 func (a *aggregate) Rule() *rules.Rule { return a.rule }
 
-func (a *aggregate) Decode(b []byte) (Cell, error) { return decodeGroup(b, a.rule.Aggregates) }
+func (a *aggregate) Decode(b []byte) (Cell, error) {
+	g, err := decodeGroup(b, a.rule.Aggregates)
+	switch {
+	case errors.Is(err, errShape):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case g.shape != 0 && g.shape != a.shape:
+		return nil, nil
+	}
+	return g, nil
+}
 
 func (a *aggregate) Step(s State, e *Event, r *Result) error {
 	env := &a.env
@@ -58,6 +72,7 @@ func (a *aggregate) Step(s State, e *Event, r *Result) error {
 	}
 	old, _ := row.Value.(*group)
 	next := old.grow(len(a.rule.Aggregates))
+	next.shape = a.shape
 	next.take(cause)
 	for i := range a.rule.Aggregates {
 		if err := a.add(&next.sums[i], &a.rule.Aggregates[i]); err != nil {
@@ -92,7 +107,7 @@ func (a *aggregate) emit(entity string, e *Event, cause *schemas.Context, g *gro
 	env := &a.env
 	env.Key = entity
 	for i := range a.rule.Aggregates {
-		env.Group[i] = g.sums[i].value(&a.rule.Aggregates[i])
+		env.Group[i] = g.sums[i].result(&a.rule.Aggregates[i])
 	}
 	if h := a.rule.Having; h != nil && !h.Bool(env) {
 		return evalError(a.rule, env)

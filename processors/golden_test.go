@@ -23,8 +23,8 @@ var goldens = map[string]*group{
 			{count: 3},
 			{count: 3, integer: -7},
 			{count: 3, partials: []float64{1e-16, 1e16}},
-			{count: 1, value_: "text"},
-			{count: 1, value_: []any{nil, true, int64(5), 2.5, []byte{9}, map[string]any{"k": false}}},
+			{count: 1, held: "text"},
+			{count: 1, held: []any{nil, true, int64(5), 2.5, []byte{9}, map[string]any{"k": false}}},
 		},
 	},
 }

@@ -27,6 +27,7 @@ type group struct {
 	confidence  float64          // minimum of the inputs'
 	version     map[string]int64 // pointwise maximum of the inputs'; shared, never changed in place
 	selected    []byte           // fingerprint of the last emission
+	shape       uint64           // fingerprint of what shapes the state of the rule; 0: not known
 	sums        []sum
 	few         [2]sum // where sums lie when they are few: one allocation less per record
 }
@@ -89,6 +90,7 @@ const (
 	groupVersion    protowire.Number = 6 // message: 1 region, 2 counter; ordered by region
 	groupSelected   protowire.Number = 7
 	groupSum        protowire.Number = 8 // message, in the order of the rule's aggregates
+	groupShape      protowire.Number = 9 // fixed64
 
 	sumCount   protowire.Number = 1
 	sumInteger protowire.Number = 2 // zigzag
@@ -111,6 +113,10 @@ func (g *group) Append(b []byte) []byte {
 		b = protowire.AppendBytes(protowire.AppendTag(b, groupVersion, protowire.BytesType), m)
 	}
 	b = appendBytes(b, groupSelected, g.selected)
+	if g.shape != 0 {
+		b = protowire.AppendTag(b, groupShape, protowire.Fixed64Type)
+		b = protowire.AppendFixed64(b, g.shape)
+	}
 	var m []byte
 	for i := range g.sums {
 		m = g.sums[i].append(m[:0])
@@ -118,6 +124,18 @@ func (g *group) Append(b []byte) []byte {
 		b = protowire.AppendBytes(b, m)
 	}
 	return b
+}
+
+// Size implements Cell. A number takes at most a tag and ten bytes, and so does a length.
+func (g *group) Size() int {
+	n := 64 + len(g.first) + len(g.last) + len(g.selected)
+	for region := range g.version {
+		n += 32 + len(region)
+	}
+	for i := range g.sums {
+		n += 64 + 8*len(g.sums[i].partials) + valueSize(g.sums[i].held)
+	}
+	return n
 }
 
 func (s *sum) append(b []byte) []byte {
@@ -130,15 +148,18 @@ func (s *sum) append(b []byte) []byte {
 			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(p))
 		}
 	}
-	if s.value_ != nil {
-		b = appendBytes(b, sumValue, appendValue(nil, s.value_))
+	if s.held != nil {
+		b = appendBytes(b, sumValue, appendValue(nil, s.held))
 	}
 	return b
 }
 
-var errCell = errors.New("damaged aggregate cell")
+var (
+	errCell  = errors.New("damaged aggregate cell")
+	errShape = errors.New("another number of aggregates")
+)
 
-func decodeGroup(b []byte, aggs []rules.Aggregate) (Cell, error) {
+func decodeGroup(b []byte, aggs []rules.Aggregate) (*group, error) {
 	if len(b) == 0 || b[0] != groupFormat {
 		return nil, fmt.Errorf("%w: unknown format %v", errCell, b[:min(1, len(b))])
 	}
@@ -159,17 +180,20 @@ func decodeGroup(b []byte, aggs []rules.Aggregate) (Cell, error) {
 			return g.decodeVersion(s)
 		case groupSelected:
 			g.selected = append([]byte(nil), s...)
+		case groupShape:
+			g.shape = v
 		case groupSum:
 			var x sum
 			if err := x.decode(s); err != nil {
 				return err
 			}
 			g.sums = append(g.sums, x)
+		default: // of a later version
 		}
 		return nil
 	})
 	if err == nil && len(g.sums) != len(aggs) {
-		err = fmt.Errorf("%w: %d accumulators for %d aggregates", errCell, len(g.sums), len(aggs))
+		err = fmt.Errorf("%w: %d accumulators for %d aggregates", errShape, len(g.sums), len(aggs))
 	}
 	if err != nil {
 		return nil, err
@@ -186,6 +210,7 @@ func (g *group) decodeVersion(b []byte) error {
 			region = string(s)
 		case 2:
 			n = int64(v)
+		default: // of a later version
 		}
 		return nil
 	})
@@ -215,7 +240,8 @@ func (s *sum) decode(b []byte) error {
 			if err != nil || len(rest) > 0 {
 				return cmp.Or(err, errCell)
 			}
-			s.value_ = x
+			s.held = x
+		default: // of a later version
 		}
 		return nil
 	})

@@ -48,8 +48,9 @@ func TestGroupSurvivesEncoding(t *testing.T) {
 		if v := rapid.MapOfN(rapid.String(), rapid.Int64(), 0, 3).Draw(t, "version"); len(v) > 0 {
 			want.version = v
 		}
+		want.shape = rapid.Uint64().Draw(t, "shape")
 		for range rapid.IntRange(0, 3).Draw(t, "sums") {
-			s := sum{count: rapid.Int64Min(0).Draw(t, "n"), integer: rapid.Int64().Draw(t, "integer"), value_: anyValue.Draw(t, "value")}
+			s := sum{count: rapid.Int64Min(0).Draw(t, "n"), integer: rapid.Int64().Draw(t, "integer"), held: anyValue.Draw(t, "value")}
 			s.partials = rapid.SliceOfN(rapid.Float64(), 0, 3).Draw(t, "partials")
 			if len(s.partials) == 0 {
 				s.partials = nil
@@ -64,6 +65,9 @@ func TestGroupSurvivesEncoding(t *testing.T) {
 		if d := cmp.Diff(want, got, cmp.AllowUnexported(group{}, sum{}), cmpopts.IgnoreFields(group{}, "few")); d != "" {
 			t.Fatal(d)
 		}
+		if len(b) > want.Size() {
+			t.Fatalf("%d bytes, Size says %d", len(b), want.Size())
+		}
 		if !bytes.Equal(b, got.Append(nil)) {
 			t.Fatal("encoding again gives other bytes")
 		}
@@ -71,7 +75,7 @@ func TestGroupSurvivesEncoding(t *testing.T) {
 }
 
 func FuzzDecodeGroup(f *testing.F) {
-	g := &group{count: 2, emitted: 1, first: "a", last: "b", confidence: 0.5, version: map[string]int64{"eu": 3}, selected: []byte{1}, sums: []sum{{count: 1, partials: []float64{1.5}, value_: []any{"x"}}}}
+	g := &group{count: 2, emitted: 1, first: "a", last: "b", confidence: 0.5, version: map[string]int64{"eu": 3}, selected: []byte{1}, sums: []sum{{count: 1, partials: []float64{1.5}, held: []any{"x"}}}}
 	f.Add(g.Append(nil))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		if c, err := decodeGroup(b, make([]rules.Aggregate, 1)); err == nil {

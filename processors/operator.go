@@ -15,7 +15,8 @@ type Operator interface {
 	// has reset. After an error r must be discarded: nothing of the step may be applied. Errors are *StepError
 	// or come from s (and then concern the worker, not the record).
 	Step(s State, e *Event, r *Result) error
-	// Decode reads a cell that Cell.Append wrote, of this or an older state format.
+	// Decode reads a cell that Cell.Append wrote, of this or an older state format. It returns nil and no error for
+	// the cell of a rule that has since been changed in what shapes its state: there the rule starts clean.
 	Decode(b []byte) (Cell, error)
 }
 
@@ -66,6 +67,8 @@ type Row struct {
 type Cell interface {
 	// Append appends the encoded form: a format version byte, then protobuf wire format.
 	Append(b []byte) []byte
+	// Size is what Append appends at most, in bytes. It is called at every change and must be cheap.
+	Size() int
 }
 
 // Change replaces the value of a row; a nil Value deletes it.

@@ -124,8 +124,9 @@ func contextValue(c *schemas.Context, f rules.ContextField) any {
 		return c.Version
 	case rules.CtxLineage:
 		return c.Lineage
+	default: // no context field, or the runtime's to stamp
+		return nil
 	}
-	return nil
 }
 
 // override takes a context field that select has set into the event's context, from which headers are made.
@@ -145,6 +146,7 @@ func override(c *schemas.Context, f rules.ContextField, v any) {
 			c.Region = v
 		case rules.CtxPriority:
 			c.Priority = v
+		default: // not a text that headers are made of
 		}
 	case float64:
 		if f == rules.CtxConfidence {
@@ -209,8 +211,7 @@ func evalError(rule *rules.Rule, env *rules.Env) error {
 		return nil
 	}
 	code := "eval"
-	var e *rules.EvalError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*rules.EvalError](err); ok {
 		code = e.Code
 	}
 	return &StepError{Rule: rule.ID, Code: code, Err: err}

@@ -13,7 +13,7 @@ type sum struct {
 	count    int64     // values folded in
 	integer  int64     // sum of integers
 	partials []float64 // sum of doubles: non-overlapping partial sums, smallest first (Shewchuk 1997, as Python's fsum)
-	value_   any       // min, max, first, last
+	held     any       // min, max, first, last
 }
 
 func (s sum) clone() sum {
@@ -49,15 +49,15 @@ func (s *sum) add(f rules.AggFunc, v any) string {
 		if x, ok := v.(float64); ok && math.IsNaN(x) {
 			return "not_finite"
 		}
-		if c := compare(v, s.value_); s.count == 0 || f == rules.Min && c < 0 || f == rules.Max && c > 0 {
-			s.value_ = keep(v)
+		if c := compare(v, s.held); s.count == 0 || f == rules.Min && c < 0 || f == rules.Max && c > 0 {
+			s.held = keep(v)
 		}
 	case rules.First:
 		if s.count == 0 {
-			s.value_ = keep(v)
+			s.held = keep(v)
 		}
 	case rules.Last:
-		s.value_ = keep(v)
+		s.held = keep(v)
 	default:
 		return "unknown_function"
 	}
@@ -106,8 +106,8 @@ func (s *sum) float() float64 {
 	return hi
 }
 
-// value is the aggregate's result so far, nil for none.
-func (s *sum) value(a *rules.Aggregate) any {
+// result is the aggregate's so far, nil for none.
+func (s *sum) result(a *rules.Aggregate) any {
 	switch a.Func {
 	case rules.Count:
 		return s.count
@@ -128,7 +128,7 @@ func (s *sum) value(a *rules.Aggregate) any {
 		}
 		return float64(s.integer) / float64(s.count)
 	case rules.Min, rules.Max, rules.First, rules.Last:
-		return s.value_
+		return s.held
 	}
 	return nil
 }

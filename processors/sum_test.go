@@ -33,7 +33,7 @@ func TestFloatSumIsExactInAnyOrder(t *testing.T) {
 					t.Fatalf("add %v: %s", x, code)
 				}
 			}
-			if got := s.value(&rules.Aggregate{Func: rules.Sum}); got != want {
+			if got := s.result(&rules.Aggregate{Func: rules.Sum}); got != want {
 				t.Fatalf("sum of %v is %v, want %v", order, got, want)
 			}
 		}
@@ -76,7 +76,7 @@ func TestSum(t *testing.T) {
 			if code != tt.code {
 				t.Fatalf("code %q, want %q", code, tt.code)
 			}
-			if got := s.value(&rules.Aggregate{Func: tt.f}); got != tt.want {
+			if got := s.result(&rules.Aggregate{Func: tt.f}); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})

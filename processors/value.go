@@ -56,6 +56,26 @@ func appendValue(b []byte, v any) []byte {
 	return append(b, tagNull)
 }
 
+// valueSize is what appendValue appends at most.
+func valueSize(v any) int {
+	n := 11
+	switch v := v.(type) {
+	case string:
+		n += len(v)
+	case []byte:
+		n += len(v)
+	case []any:
+		for _, x := range v {
+			n += valueSize(x)
+		}
+	case map[string]any:
+		for k, x := range v {
+			n += 10 + len(k) + valueSize(x)
+		}
+	}
+	return n
+}
+
 // parseValue reads what appendValue wrote and returns the rest.
 func parseValue(b []byte, depth int) (any, []byte, error) {
 	if len(b) == 0 || depth > maxValueDepth {
