@@ -83,3 +83,26 @@ func FuzzDecodeGroup(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkCell(b *testing.B) {
+	g := &group{
+		count: 20, emitted: 20, first: "00000000-0000-4000-8000-000000000001", last: "00000000-0000-4000-8000-000000000020", confidence: 0.5,
+		selected: make([]byte, 32), sums: []sum{{count: 20}, {count: 20, partials: []float64{123.25}}},
+	}
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		var buf []byte
+		for b.Loop() {
+			buf = g.Append(buf[:0])
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		buf, aggs := g.Append(nil), make([]rules.Aggregate, len(g.sums))
+		for b.Loop() {
+			if _, err := decodeGroup(buf, aggs); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
