@@ -104,6 +104,8 @@ func abuse(t *testing.T, c *cluster) []badRecord {
 		{name: "NUL in the key", key: []byte("u\x001"), value: good, part: 0, dead: stream("bad_key")},
 		{name: "null key, right partition", value: good, part: schemas.Partition([]byte("u1"), abusePartitions)},
 		{name: "wrong partition", key: []byte("u1"), value: good, part: (schemas.Partition([]byte("u1"), abusePartitions) + 1) % abusePartitions, dead: map[string]string{"web.counts": "wrong_partition"}},
+		{name: "key field of another partition", key: []byte("u1"), value: edited(func(m map[string]any) { m["user_id"] = elsewhere("u1") }), part: schemas.Partition([]byte("u1"), abusePartitions), dead: map[string]string{"web.counts": "wrong_partition"}},
+		{name: "event id of 2 MB", value: edited(func(m map[string]any) { m["event_id"] = strings.Repeat("e", 2<<20) }), dead: map[string]string{"web.counts": "state_too_large", "web.bypage": "state_too_large"}},
 		{name: "time before 1970", value: edited(func(m map[string]any) { m["occurred_at"] = int64(-1) }), dead: stream("bad_time")},
 		{name: "time out of range", value: edited(func(m map[string]any) { m["occurred_at"] = int64(math.MaxInt64 / 1000) }), dead: stream("bad_time")},
 		{name: "far ahead of the wall clock", value: edited(func(m map[string]any) { m["occurred_at"] = int64(4_000_000_000_000) }), dead: stream("implausible_time")},
@@ -120,6 +122,15 @@ func abuse(t *testing.T, c *cluster) []badRecord {
 		{name: "expression that fails", value: edited(func(m map[string]any) { m["page"] = "fail" }), dead: map[string]string{"web.parse": "*"}},
 		{name: "headers without end", value: good, header: many(2000)},
 		{name: "forged headers", value: good, header: []kgo.RecordHeader{{Key: "millrace-writer", Value: []byte("nonsense")}, {Key: "traceparent", Value: bytes.Repeat([]byte("x"), 1000)}, {Key: "ce_id", Value: nil}}},
+	}
+}
+
+// elsewhere is a key of another partition than key's.
+func elsewhere(key string) string {
+	for i := 0; ; i++ {
+		if k := fmt.Sprint("else", i); schemas.Partition([]byte(k), abusePartitions) != schemas.Partition([]byte(key), abusePartitions) {
+			return k
+		}
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// recoveryStall is how long a changelog may give nothing although there must be more.
+const recoveryStall = 30 * time.Second
+
 type topicPartition struct {
 	topic     string
 	partition int32
@@ -103,9 +106,15 @@ func (g *runner) readDecided(ctx context.Context, tp topicPartition, from, to in
 	}
 	defer cl.Close()
 	for from < to {
-		fs := cl.PollFetches(ctx)
+		poll, cancel := context.WithTimeout(ctx, recoveryStall)
+		fs := cl.PollFetches(poll)
+		silent := poll.Err() != nil
+		cancel()
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if silent {
+			return fmt.Errorf("%s/%d ends at %d, but nothing comes from %d on for %v", tp.topic, tp.partition, to, from, recoveryStall)
 		}
 		if errs := fs.Errors(); len(errs) > 0 {
 			return fmt.Errorf("read %s/%d: %w", tp.topic, tp.partition, errs[0].Err)
@@ -181,6 +190,9 @@ func (g *runner) fence(ctx context.Context, tp topicPartition) error {
 	for id := range open {
 		l.ProducerIDFilters = append(l.ProducerIDFilters, id)
 	}
+	// What is being ended already decides itself, and its producer may be a member that has just given the partition
+	// away and goes on with others: a new epoch would end it.
+	l.StateFilters = []string{"Ongoing"}
 	if len(open) == 0 {
 		return nil
 	}

@@ -24,9 +24,11 @@ func newCommitter(x *incarnation) *committer {
 	return &committer{run: x, wake: make(chan struct{}, 1)}
 }
 
-// processed counts a batch and has it committed if nothing waits behind it.
-func (c *committer) processed(n int) {
-	c.records.Add(int64(n))
+// took counts records that the transaction has taken in.
+func (c *committer) took(n int) { c.records.Add(int64(n)) }
+
+// processed has a batch committed if nothing waits behind it.
+func (c *committer) processed() {
 	if c.run.drained() {
 		c.nudge()
 	}

@@ -19,7 +19,7 @@ import (
 type decoder struct {
 	fields  *schemas.Decoder
 	context *schemas.ContextDecoder
-	hasID   bool // the writer's schema has an event_id
+	hasID   bool // every record of the writer's schema has an event_id
 	err     error
 }
 
@@ -102,8 +102,8 @@ func newDecoder(s *rules.Stream, writer *schemas.Schema) *decoder {
 	if err != nil {
 		return &decoder{err: err}
 	}
-	_, hasID := writer.Type().Field("event_id")
-	return &decoder{fields: fields, context: c, hasID: hasID}
+	id, hasID := writer.Type().Field("event_id")
+	return &decoder{fields: fields, context: c, hasID: hasID && !id.Type.Nullable}
 }
 
 // wait asks the registry for the record's schema until it answers or ctx ends. An answer that no such schema exists,

@@ -21,6 +21,8 @@ type incarnation struct {
 	carriers  carriers
 	committer *committer
 	cancel    context.CancelCauseFunc
+	// stopProducing fails what is buffered and whoever waits for room in the buffer.
+	stopProducing context.CancelFunc
 
 	// barrier: a batch holds it for reading, a commit for writing, so that no batch is half way in a transaction.
 	barrier sync.RWMutex
@@ -39,8 +41,13 @@ type incarnation struct {
 func (g *runner) incarnate(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	x := &incarnation{runner: g, cancel: cancel, marks: map[topicPartition]int64{}, stores: map[int32]*store{}, parts: map[int32]*partition{}, claims: map[*claim]bool{}}
-	if x.producer, err = newProducer(ctx, g.options, g.transactionalID(), x.fail); err != nil {
+	producing, stopProducing := context.WithCancel(context.Background()) // outlives ctx: the last commit comes after its end
+	defer stopProducing()
+	x := &incarnation{
+		runner: g, cancel: cancel, stopProducing: stopProducing, marks: map[topicPartition]int64{},
+		stores: map[int32]*store{}, parts: map[int32]*partition{}, claims: map[*claim]bool{},
+	}
+	if x.producer, err = newProducer(ctx, producing, g.options, g.transactionalID(), x.fail); err != nil {
 		return err
 	}
 	defer x.producer.close()
@@ -71,7 +78,16 @@ func (x *incarnation) fail(err error) {
 		x.failed = err
 	}
 	x.mu.Unlock()
+	x.stopProducing()
 	x.cancel(err)
+}
+
+// deadline ends the incarnation unless stop is called within the transaction timeout: by then the broker has given
+// the transaction up. Without it, a producer that waits for room while a broker is away would hold the barrier, and
+// with it commits and the shutdown, for as long.
+func (x *incarnation) deadline(what string) (stop func() bool) {
+	limit := x.runner.options.TransactionTimeout
+	return time.AfterFunc(limit, func() { x.fail(fmt.Errorf("%s took more than %v", what, limit)) }).Stop
 }
 
 func (x *incarnation) failure() error {
@@ -139,21 +155,40 @@ func (x *incarnation) partition(part int32) (*partition, error) {
 
 // callback is goka's: one call per batch.
 func (x *incarnation) callback(ctx goka.Context, msg any) {
-	b := msg.(*batch)
-	if err := x.process(b); err != nil {
-		x.fail(err)
+	if err := x.process(msg.(*batch)); err != nil {
 		ctx.Fail(err) // panics, unless the session is over already
 	}
 }
 
-// process steps a batch under the barrier.
-func (x *incarnation) process(b *batch) (err error) {
+// slice is how many records are stepped under one hold of the barrier: a commit can come between slices, so that
+// slow rules do not make a transaction longer than the broker allows.
+const slice = 64
+
+// process steps a batch. After an error the incarnation has failed.
+func (x *incarnation) process(b *batch) error {
+	for rest := b.records; len(rest) > 0; {
+		n := min(len(rest), slice)
+		if err := x.step(b.claim, rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	x.committer.processed()
+	return nil
+}
+
+// step steps records under the barrier.
+func (x *incarnation) step(c *claim, records []*sarama.ConsumerMessage) (err error) {
 	x.barrier.RLock()
 	defer x.barrier.RUnlock()
-	topic, part := b.claim.Topic(), b.claim.Partition()
+	topic, part := c.Topic(), c.Partition()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("batch of %s/%d: panic: %v", topic, part, p)
+		}
+		if err != nil {
+			// Before the barrier opens: the records stepped so far are in the transaction, but not their offsets.
+			x.fail(err)
 		}
 	}()
 	if x.failure() != nil {
@@ -164,23 +199,24 @@ func (x *incarnation) process(b *batch) (err error) {
 		return err
 	}
 	if fault("barrier") {
-		x.mark(b)
+		x.mark(c, records)
 		x.barrier.RUnlock()
 		defer x.barrier.RLock()
 	}
-	if err := p.step(b.claim.in, b.records); err != nil {
+	defer x.deadline(fmt.Sprintf("processing %d records of %s/%d", len(records), topic, part))()
+	if err := p.step(c.in, records); err != nil {
 		return fmt.Errorf("%s/%d: %w", topic, part, err)
 	}
-	x.mark(b)
-	x.committer.processed(len(b.records))
+	x.mark(c, records)
+	x.committer.took(len(records))
 	return nil
 }
 
-// mark notes that the running transaction has taken b in.
-func (x *incarnation) mark(b *batch) {
+// mark notes that the running transaction has taken records in.
+func (x *incarnation) mark(c *claim, records []*sarama.ConsumerMessage) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.marks[topicPartition{b.claim.Topic(), b.claim.Partition()}] = b.records[len(b.records)-1].Offset + 1
+	x.marks[topicPartition{c.Topic(), c.Partition()}] = records[len(records)-1].Offset + 1
 }
 
 // commit ends the running transaction: state, offsets and, with exactly_once, outputs become visible together. After
@@ -206,9 +242,11 @@ func (x *incarnation) commit() error {
 	if s == nil || len(marks) == 0 {
 		return nil
 	}
+	flushed := x.deadline("writing the changed state")
 	for _, st := range stores {
 		st.flush()
 	}
+	flushed()
 	o := x.runner.options
 	ctx, cancel := context.WithTimeout(context.Background(), o.TransactionTimeout)
 	defer cancel()

@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/IBM/sarama"
@@ -35,6 +36,9 @@ func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error
 		return nil
 	}
 	k := &kgo.Record{Topic: mv.Topic, Key: []byte(key), Value: m.Value, Timestamp: m.Timestamp}
+	if ahead := recordTime(m.Timestamp.UnixMilli(), p.clock); ahead.Before(m.Timestamp) {
+		k.Timestamp = ahead
+	}
 	k.Partition = schemas.Partition(k.Key, p.run.runner.partitionsOf(mv.Topic))
 	for _, h := range m.Headers {
 		if name := string(h.Key); name != schemas.HeaderWriter {
@@ -47,6 +51,10 @@ func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error
 	}
 	w := schemas.Writer{Name: mv.Name, Partition: p.number, OutputTime: s.outputTime(), Origin: *p.source.origin()}
 	k.Headers = append(k.Headers, kgo.RecordHeader{Key: schemas.HeaderWriter, Value: w.Append(nil)})
+	if size, limit := recordSize(k), p.run.runner.limit(mv.Topic); size > limit { // unpacked, a record can be larger than its topic takes
+		p.keyless(s, mv, m, &processors.StepError{Rule: mv.Name, Code: "record_too_large", Err: fmt.Errorf("%d bytes for %s, which takes %d", size, mv.Topic, limit)})
+		return nil
+	}
 	p.run.producer.add(k, nil)
 	return nil
 }
@@ -64,6 +72,7 @@ func (mv *mover) key(i int, e *processors.Event) (string, error) {
 	return processors.Entity(u.Rule, &x, env)
 }
 
+// keyless writes the dead letters of a record that can not be moved.
 func (p *partition) keyless(s *stepper, mv *mover, m *sarama.ConsumerMessage, err error) {
 	for i, u := range mv.Uses {
 		c := p.counts.rule(u.Rule)

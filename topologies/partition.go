@@ -29,6 +29,7 @@ type partition struct {
 	source source
 	event  processors.Event
 	counts counts
+	limit  int // largest row of the changelog, bytes
 }
 
 // stepper is one input of a partition with the operators that its records go through.
@@ -59,7 +60,7 @@ func (s *ruleState) Row(entity, cell string) (*processors.Row, error) {
 }
 
 func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
-	p := &partition{run: x, number: number, store: st, inputs: map[*Input]*stepper{}, counts: newCounts(x.runner.plan)}
+	p := &partition{run: x, number: number, store: st, inputs: map[*Input]*stepper{}, counts: newCounts(x.runner.plan), limit: x.runner.limit(x.runner.plan.Table())}
 	p.out = writer{run: x, counts: &p.counts}
 	p.source.partition = p
 	p.event.Source = &p.source
@@ -206,6 +207,9 @@ func (p *partition) rule(s *stepper, i int, op processors.Operator, m *sarama.Co
 	r.Reset()
 	err := p.guarded(op, s.states[i], m, s)
 	if err == nil {
+		err = p.fits(u.Rule, r)
+	}
+	if err == nil {
 		err = p.out.encode(p, s, u.Rule, r)
 	}
 	if err != nil {
@@ -231,6 +235,19 @@ func (p *partition) rule(s *stepper, i int, op processors.Operator, m *sarama.Co
 	return nil
 }
 
+// fits refuses changes that the changelog topic does not take.
+func (p *partition) fits(rule *rules.Rule, r *processors.Result) error {
+	for _, c := range r.Changes {
+		if c.Value == nil {
+			continue
+		}
+		if size := 32 + len(c.Row.Key) + c.Value.Size(); size > p.limit {
+			return &processors.StepError{Rule: rule.ID, Code: "state_too_large", Err: fmt.Errorf("up to %d bytes for a row of %s, which takes %d", size, p.run.runner.plan.Table(), p.limit)}
+		}
+	}
+	return nil
+}
+
 // guarded steps the operator; a panic in it is the record's fault, not the worker's end.
 func (p *partition) guarded(op processors.Operator, st processors.State, m *sarama.ConsumerMessage, s *stepper) (err error) {
 	defer func() {
@@ -238,15 +255,30 @@ func (p *partition) guarded(op processors.Operator, st processors.State, m *sara
 			err = &processors.StepError{Rule: op.Rule().ID, Code: "panic", Err: fmt.Errorf("%v", x)}
 		}
 	}()
-	if !s.Rekeyed && op.Rule().By != nil && p.misplaced(s, m) {
-		return &processors.StepError{Rule: op.Rule().ID, Code: "wrong_partition", Err: fmt.Errorf("key %q belongs to partition %d under murmur2; declare `partitioner: any` for producers with another partitioner", p.event.Key, schemas.Partition([]byte(p.event.Key), p.run.runner.plan.Partitions))}
+	if !s.Rekeyed && op.Rule().By != nil {
+		if key, bad := p.misplaced(s, m); bad {
+			return &processors.StepError{Rule: op.Rule().ID, Code: "wrong_partition", Err: fmt.Errorf("key %q belongs to partition %d under murmur2; declare `partitioner: any` for producers with another partitioner", key, schemas.Partition([]byte(key), p.run.runner.plan.Partitions))}
+		}
 	}
 	return op.Step(st, &p.event, &p.result)
 }
 
-// misplaced reports whether the record lies in a partition that its key does not hash to: the key's state is not here.
-func (p *partition) misplaced(s *stepper, m *sarama.ConsumerMessage) bool {
-	return schemas.Partition([]byte(p.event.Key), p.run.runner.plan.Partitions) != m.Partition
+// misplaced reports whether the record lies in a partition that its key, or the key field that state goes by, does
+// not hash to: the key's state is not here.
+func (p *partition) misplaced(s *stepper, m *sarama.ConsumerMessage) (key string, bad bool) {
+	n := p.run.runner.plan.Partitions
+	if schemas.Partition([]byte(p.event.Key), n) != m.Partition {
+		return p.event.Key, true
+	}
+	if !s.Stream.HasKey {
+		return "", false
+	}
+	if s.Stream.KeyField.Type().Kind == schemas.String {
+		key, _ = s.Stream.KeyField.String(s.record)
+	} else {
+		key = keyText(s.Stream.KeyField.Value(s.record))
+	}
+	return key, key != p.event.Key && schemas.Partition([]byte(key), n) != m.Partition
 }
 
 // stepCode is the dead letter's code for a failing rule.

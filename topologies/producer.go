@@ -29,6 +29,7 @@ type producer struct {
 	now      *kgo.Client // nil: everything goes into the transaction
 	id       string      // transactional id
 	fail     func(error)
+	ctx      context.Context // of every Produce
 	options  *Options
 	inTxn    atomic.Int64 // records produced into the running transaction
 	lost     atomic.Int64 // connections of the transactional client that were lost
@@ -38,9 +39,10 @@ type producer struct {
 // OnBrokerDisconnect implements kgo.HookBrokerDisconnect.
 func (p *producer) OnBrokerDisconnect(kgo.BrokerMetadata, net.Conn) { p.lost.Add(1) }
 
-// newProducer fences whoever held the transactional id before, ends its open transaction, and begins one.
-func newProducer(ctx context.Context, o *Options, id string, fail func(error)) (*producer, error) {
-	p := &producer{id: id, options: o, fail: fail}
+// newProducer fences whoever held the transactional id before, ends its open transaction, and begins one. When
+// producing ends, buffered records fail.
+func newProducer(ctx, producing context.Context, o *Options, id string, fail func(error)) (*producer, error) {
+	p := &producer{id: id, options: o, fail: fail, ctx: producing}
 	p.onFailed = func(r *kgo.Record, err error) {
 		if err != nil {
 			p.fail(fmt.Errorf("produce to %s/%d: %w", r.Topic, r.Partition, err))
@@ -84,10 +86,10 @@ func (p *producer) open(ctx context.Context) (err error) {
 func (p *producer) add(r *kgo.Record, acked func(*kgo.Record)) {
 	p.inTxn.Add(1)
 	if acked == nil {
-		p.txn.Produce(context.Background(), r, p.onFailed)
+		p.txn.Produce(p.ctx, r, p.onFailed)
 		return
 	}
-	p.txn.Produce(context.Background(), r, func(r *kgo.Record, err error) {
+	p.txn.Produce(p.ctx, r, func(r *kgo.Record, err error) {
 		if err != nil {
 			p.onFailed(r, err)
 			return
@@ -102,7 +104,7 @@ func (p *producer) emit(r *kgo.Record) {
 		p.add(r, nil)
 		return
 	}
-	p.now.Produce(context.Background(), r, p.onFailed)
+	p.now.Produce(p.ctx, r, p.onFailed)
 }
 
 // commit waits for every acknowledgement, adds the offsets under the member's generation and ends the transaction.

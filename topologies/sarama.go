@@ -34,10 +34,13 @@ func (o *Options) saramaConfig() *sarama.Config {
 	c.Consumer.Group.Rebalance.Retry.Backoff = 200 * time.Millisecond
 	c.Consumer.MaxWaitTime = 250 * time.Millisecond // stopping takes as long as a running fetch
 	c.Consumer.MaxProcessingTime = 5 * time.Second
-	c.Consumer.Return.Errors = false
+	c.Consumer.Return.Errors = true
 	c.Consumer.Fetch.Default = 1 << 20
 	return c
 }
+
+// maxBuffered bounds the bytes of a producer's records that are not acknowledged yet.
+const maxBuffered = 256 << 20
 
 // producerOptions are the settings of franz-go that both producers share.
 func (o *Options) producerOptions() []kgo.Opt {
@@ -49,6 +52,7 @@ func (o *Options) producerOptions() []kgo.Opt {
 		kgo.ProducerBatchMaxBytesFn(o.batchBytes),
 		kgo.BrokerMaxWriteBytes(128 << 20),
 		kgo.MaxBufferedRecords(100_000),
+		kgo.MaxBufferedBytes(maxBuffered),
 		kgo.ProducerLinger(0),
 		// The first write after a commit is often refused with CONCURRENT_TRANSACTIONS while the markers are being
 		// written; the wait is pure delay, and a refused produce waits for a metadata refresh.

@@ -20,24 +20,48 @@ type consumerGroup struct {
 	run *incarnation
 }
 
-func (x *incarnation) newConsumerGroup(brokers []string, group, clientID string) (sarama.ConsumerGroup, error) {
+func (x *incarnation) newConsumerGroup(brokers []string, name, clientID string) (sarama.ConsumerGroup, error) {
 	c := x.runner.options.saramaConfig()
 	c.ClientID = clientID
-	cg, err := sarama.NewConsumerGroup(brokers, group, c)
+	cg, err := sarama.NewConsumerGroup(brokers, name, c)
 	if err != nil {
 		return nil, fmt.Errorf("consumer group: %w", err)
 	}
-	return &consumerGroup{cg, x}, nil
+	g := &consumerGroup{cg, x}
+	go g.watch()
+	return g, nil
+}
+
+// Errors implements sarama.ConsumerGroup: goka gets none, watch has them.
+func (c *consumerGroup) Errors() <-chan error { return nil }
+
+// watch reports what sarama meets while it reads, until the group is closed. A position that the log does not have
+// ends the incarnation: sarama would give the claim up and join again, without end and without a word.
+func (c *consumerGroup) watch() {
+	for err := range c.ConsumerGroup.Errors() {
+		if errors.Is(err, sarama.ErrOffsetOutOfRange) {
+			c.run.fail(fmt.Errorf("the group's committed offset is not in the log any more, or not yet; set it to where reading shall go on: %w", err))
+			continue
+		}
+		c.run.runner.logger.Warn("reading fails", "error", err)
+	}
 }
 
 // Consume implements sarama.ConsumerGroup.
 func (c *consumerGroup) Consume(ctx context.Context, topics []string, h sarama.ConsumerGroupHandler) error {
 	for ctx.Err() == nil {
+		began := time.Now()
 		if err := c.ConsumerGroup.Consume(ctx, topics, &handler{h, c.run}); err != nil {
 			return err
 		}
 		if err := c.run.failure(); err != nil {
 			return err
+		}
+		if time.Since(began) < time.Second { // whatever ends sessions that fast must not make us join in a loop
+			select {
+			case <-ctx.Done():
+			case <-time.After(drainPause):
+			}
 		}
 	}
 	return nil
@@ -67,6 +91,10 @@ func (h *handler) Setup(s sarama.ConsumerGroupSession) error {
 	x.claims = map[*claim]bool{}
 	x.mu.Unlock()
 	if err := h.goka.Setup(&session{s}); err != nil {
+		if s.Context().Err() != nil { // another rebalance, or the end, while the stores recovered: no fault
+			x.runner.logger.Info("the session ended during its setup", "error", err)
+			return nil
+		}
 		return err
 	}
 	x.runner.assigned(s.Claims())
@@ -82,10 +110,13 @@ func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, sc sarama.Consumer
 	c := &claim{ConsumerGroupClaim: sc, run: h.run, in: in, out: make(chan *sarama.ConsumerMessage)}
 	h.run.track(c, true)
 	defer h.run.track(c, false)
+	ctx, cancel := context.WithCancel(s.Context())
+	defer cancel()
 	done := make(chan struct{})
-	go c.pump(s.Context(), done)
+	go c.pump(ctx, done)
 	err := h.goka.ConsumeClaim(&session{s}, c)
 	close(done)
+	cancel()
 	for range c.out { // until the pump has gone
 	}
 	return err
@@ -105,7 +136,9 @@ func (h *handler) Cleanup(s sarama.ConsumerGroupSession) error {
 	}
 	if err = x.failure(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), x.runner.options.TransactionTimeout)
+		x.barrier.Lock() // a commit of the committer may be on its way: it must not take the abort for its own end
 		err = errors.Join(err, x.producer.abort(ctx))
+		x.barrier.Unlock()
 		cancel()
 	}
 	x.mu.Lock()

@@ -27,12 +27,12 @@ type store struct {
 	topic           string
 	part            int32
 	db              *leveldb.DB
-	decode          map[string]processors.Operator // by rule id
 
 	rows   map[string]*row
 	dirty  []*row
-	epoch  uint32 // commits so far: rows not used since the last one may be dropped
-	key    []byte // scratch
+	stale  map[string]bool // rules, by id, whose cells of another shape have been reported
+	epoch  uint32          // commits so far: rows not used since the last one may be dropped
+	key    []byte          // scratch
 	meta   storeMeta
 	acked  atomic.Int64 // highest acknowledged changelog offset + 1
 	closed bool
@@ -78,14 +78,7 @@ func parseStoreMeta(b []byte) (m storeMeta, ok bool) {
 }
 
 func (x *incarnation) newStore(topic string, part int32) (*store, error) {
-	s := &store{run: x, topic: topic, part: part, rows: map[string]*row{}, decode: map[string]processors.Operator{}}
-	for _, r := range x.runner.plan.Rules {
-		op, err := processors.New(r)
-		if err != nil {
-			return nil, err
-		}
-		s.decode[r.ID] = op
-	}
+	s := &store{run: x, topic: topic, part: part, rows: map[string]*row{}, stale: map[string]bool{}}
 	var err error
 	if s.db, err = openLevel(x.runner.options.StateDir, topic, part); err != nil {
 		return nil, fmt.Errorf("open the local store of %s/%d: %w", topic, part, err)
@@ -142,7 +135,11 @@ func (s *store) recover(ctx context.Context) error {
 	}
 	// Below half of the changelog's tombstone retention nothing that the copy missed can have been compacted away.
 	fresh := time.Since(time.UnixMilli(s.meta.at)) < s.run.runner.options.DeleteRetention/2
-	if s.meta.offset >= 0 && (s.meta.topic != id || !fresh || s.meta.offset < oldest || s.meta.offset > newest) {
+	if s.meta.offset < 0 { // nothing, or a copy of another format
+		if err := s.wipe(); err != nil {
+			return err
+		}
+	} else if s.meta.topic != id || !fresh || s.meta.offset < oldest || s.meta.offset > newest {
 		s.run.runner.logger.Info("the local state is rebuilt", "topic", s.topic, "partition", s.part, "fresh", fresh, "same_topic", s.meta.topic == id)
 		if err := s.wipe(); err != nil {
 			return err
@@ -213,13 +210,26 @@ func (s *store) row(rule processors.Operator, id, entity, cell string) (*process
 	switch {
 	case err == nil:
 		if r.Value, err = rule.Decode(b); err != nil {
+			s.distrust()
 			return nil, fmt.Errorf("cell %q of %s/%d: %w", r.Key, s.topic, s.part, err)
 		}
+		if r.Value == nil && !s.stale[id] {
+			s.stale[id] = true
+			s.run.runner.logger.Warn("the rule has been changed in what shapes its state, which starts clean", "rule", id, "topic", s.topic, "partition", s.part)
+		}
 	case !errors.Is(err, leveldb.ErrNotFound):
+		s.distrust()
 		return nil, fmt.Errorf("cell %q of %s/%d: %w", r.Key, s.topic, s.part, err)
 	}
 	s.rows[r.Key] = r
 	return &r.Row, nil
+}
+
+// distrust has the local copy rebuilt from the changelog when it is opened again: something in it can not be read.
+func (s *store) distrust() {
+	if err := s.db.Delete(metaKey, nil); err != nil {
+		s.run.runner.logger.Error("the local store is damaged", "topic", s.topic, "partition", s.part, "error", err)
+	}
 }
 
 // apply makes a step's changes part of the table.

@@ -143,7 +143,7 @@ func (w *Worker) targets(ctx context.Context, have Topics) (map[*rules.Stream]*t
 				return nil, fmt.Errorf("schema of %s: %w", s.Name, err)
 			}
 			info := have[s.Topic]
-			out[s] = &target{stream: s, encoder: enc, schemaID: id, partitions: info.partitions, kind: []byte(eventType(w.options.App, s)), limit: info.maxBytes - headerRoom}
+			out[s] = &target{stream: s, encoder: enc, schemaID: id, partitions: info.partitions, kind: []byte(eventType(w.options.App, s)), limit: info.maxBytes - batchRoom}
 		}
 	}
 	if len(missing) > 0 {

@@ -16,9 +16,35 @@ import (
 const (
 	chunk    = 64 << 10 // bytes that records share
 	deadRoom = 64 << 10 // what a dead letter or a move may add to the record that it holds
-	// headerRoom is what headers and framing may add to key and value of a derived record.
-	headerRoom = 16 << 10
+	// batchRoom is what a batch of one record may take beside the record.
+	batchRoom = 512
+	// maxAhead is how far a record's timestamp may be ahead of the clock: brokers refuse an hour (Kafka 4.0). A later
+	// event has its time in its value and headers only.
+	maxAhead = 55 * time.Minute
 )
+
+// recordSize is what a record takes in a batch at most.
+func recordSize(k *kgo.Record) int {
+	n := 32 + len(k.Key) + len(k.Value)
+	for _, h := range k.Headers {
+		n += 10 + len(h.Key) + len(h.Value)
+	}
+	return n
+}
+
+// limit is the largest record that a topic takes, by recordSize. A larger one must not be produced: that would fail
+// the transaction, and the next one again.
+func (g *runner) limit(topic string) int {
+	if info, ok := g.topics[topic]; ok {
+		return info.maxBytes - batchRoom
+	}
+	return defaultMaxBytes - batchRoom
+}
+
+// recordTime is the timestamp of a record with an event time, when the clock shows clock.
+func recordTime(ms, clock int64) time.Time {
+	return timeOf(min(ms, clock+maxAhead.Milliseconds()))
+}
 
 // target is a stream that the group writes.
 type target struct {
@@ -79,16 +105,19 @@ func (w *writer) encode(p *partition, s *stepper, rule *rules.Rule, r *processor
 		if err != nil {
 			return &processors.StepError{Rule: rule.ID, Code: "bad_output", Err: fmt.Errorf("%s: %w", o.Stream.Name, err)}
 		}
-		if size := len(value) - at + len(o.Key); size > t.limit {
-			return &processors.StepError{Rule: rule.ID, Code: "output_too_large", Err: fmt.Errorf("%d bytes for %s, whose topic takes %d", size, o.Stream.Topic, t.limit)}
+		if o.Time < 0 || o.Time > maxTime {
+			return &processors.StepError{Rule: rule.ID, Code: "bad_output", Err: fmt.Errorf("%s: event time %d ms is outside the years 1970 to 9999", o.Stream.Name, o.Time)}
 		}
 		if cap(value) == cap(w.buf) { // it fitted the chunk
 			w.buf = value
 		}
 		k := w.record()
-		k.Topic, k.Key, k.Value, k.Timestamp = o.Stream.Topic, w.text(o.Key), value[at:len(value):len(value)], timeOf(o.Time)
+		k.Topic, k.Key, k.Value, k.Timestamp = o.Stream.Topic, w.text(o.Key), value[at:len(value):len(value)], recordTime(o.Time, p.clock)
 		k.Partition = schemas.Partition(k.Key, t.partitions)
 		k.Headers = w.headers(p, s, t, rule, o)
+		if size := recordSize(k); size > t.limit {
+			return &processors.StepError{Rule: rule.ID, Code: "output_too_large", Err: fmt.Errorf("%d bytes for %s, whose topic takes %d", size, o.Stream.Topic, t.limit)}
+		}
 		w.pending = append(w.pending, k)
 	}
 	return nil
@@ -182,6 +211,9 @@ const (
 	HeaderDeadPartition = "millrace-partition"
 	HeaderDeadOffset    = "millrace-offset"
 	HeaderDeadTimestamp = "millrace-timestamp"
+	// HeaderDeadOmitted says that key and value are not there, because the dead-letter topic does not take so much:
+	// the position finds them.
+	HeaderDeadOmitted = "millrace-omitted"
 )
 
 // maxDeadError bounds the error text of a dead letter.
@@ -210,6 +242,10 @@ func (w *writer) dead(d deadLetter) {
 	add(HeaderDeadPartition, strconv.Itoa(int(m.Partition)))
 	add(HeaderDeadOffset, strconv.FormatInt(m.Offset, 10))
 	add(HeaderDeadTimestamp, strconv.FormatInt(m.Timestamp.UnixMilli(), 10))
+	if recordSize(k) > w.run.runner.limit(d.topic) {
+		k.Key, k.Value = nil, nil
+		add(HeaderDeadOmitted, "key, value")
+	}
 	n := w.run.runner.partitionsOf(d.topic)
 	k.Partition = m.Partition % n
 	w.run.producer.add(k, nil)
