@@ -76,15 +76,24 @@ func checkPath(t *Type, path string, parts []string) error {
 }
 
 // reduce leaves out of the plain reader schema the top-level fields that nothing reads: a writer may then change them at will, and
-// no default is filled in for them.
+// no default is filled in for them. A field that is read may refer to a named type that an unread one defines; fields from
+// the front on are kept until every name is defined.
 func (p *Projection) reduce(want *tree) error {
-	t := p.reader.plain.Root()
-	t.Fields = slices.DeleteFunc(t.Fields, func(f avro.SchemaField) bool { return want.children[f.Name] == nil })
-	var err error
-	if p.plain, err = t.Schema(); err != nil {
-		return fmt.Errorf("reduce schema %s: %w", p.reader.Name(), err)
+	for kept := 0; ; kept++ {
+		t := p.reader.plain.Root()
+		n, all := 0, len(t.Fields)
+		t.Fields = slices.DeleteFunc(t.Fields, func(f avro.SchemaField) bool {
+			n++
+			return n > kept && want.children[f.Name] == nil
+		})
+		var err error
+		if p.plain, err = t.Schema(); err == nil {
+			return nil
+		}
+		if kept >= all {
+			return fmt.Errorf("reduce schema %s: %w", p.reader.Name(), err)
+		}
 	}
-	return nil
 }
 
 // Reader returns the reader schema.
