@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,12 +15,9 @@ import (
 	"github.com/millrace-io/millrace/topologies/kafka"
 )
 
-// patience is how long a broker or registry may take to give a sign of life.
-const patience = 10 * time.Second
-
 // connect reaches the brokers. The caller closes the client.
 func (c *config) connect(ctx context.Context) (*kafka.Client, error) {
-	return kafka.Connect(ctx, c.brokers, c.app, patience)
+	return kafka.Connect(ctx, c.brokers, c.app, c.patience)
 }
 
 // openRegistry reaches the registry, or reads the directory in its place.
@@ -34,7 +30,7 @@ func (c *config) openRegistry(ctx context.Context) (*registry.Client, error) {
 	if err != nil {
 		return nil, &exitError{codeUsage, err}
 	}
-	within, cancel := context.WithTimeout(ctx, patience)
+	within, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	if _, err := r.Subjects(within); err != nil {
 		if ctx.Err() != nil {
@@ -113,8 +109,21 @@ func schemaID(ctx context.Context, r *registry.Client, s *rules.Stream, register
 
 // advice puts the command that helps, with the options in use, behind an error that topologies knows.
 func (c *config) advice(err error) error {
+	var missing *topologies.MissingError
+	var unregistered *topologies.SchemaError
+	switch {
+	case errors.As(err, &missing):
+		return &exitError{codeEnvironment, fmt.Errorf("%w\n  millrace topics apply%s", err, c.inUse("brokers", "rules", "schemas", "app"))}
+	case errors.As(err, &unregistered):
+		return &exitError{codeEnvironment, fmt.Errorf("%w\n  millrace schemas register%s", err, c.inUse("registry", "rules", "schemas", "app"))}
+	}
+	return err
+}
+
+// inUse repeats options as flags, unless they have their defaults.
+func (c *config) inUse(keys ...string) string {
 	with := ""
-	for _, key := range []string{"brokers", "registry", "rules", "app"} {
+	for _, key := range keys {
 		if v, ok := c.from[key]; ok && v.origin != "default" {
 			text := v.text
 			if u, e := url.Parse(text); e == nil && u.User != nil {
@@ -123,13 +132,5 @@ func (c *config) advice(err error) error {
 			with += " --" + key + " " + quote(text)
 		}
 	}
-	var missing *topologies.MissingError
-	var unregistered *topologies.SchemaError
-	switch {
-	case errors.As(err, &missing):
-		return &exitError{codeEnvironment, fmt.Errorf("%w\n  millrace topics apply%s", err, with)}
-	case errors.As(err, &unregistered):
-		return &exitError{codeEnvironment, fmt.Errorf("%w\n  millrace schemas register%s", err, with)}
-	}
-	return err
+	return with
 }

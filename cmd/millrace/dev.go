@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -41,7 +42,7 @@ func devCommand(sh *shell) *cobra.Command {
 		Short: "Everything in one process: broker, registry, feeds, worker, page",
 		Long: `Dev starts an embedded Kafka broker and schema registry that any client can use, creates the topics of the rules'
 streams, plays the feeds into them and runs the rules. With --once it ends when all input is processed, and prints what
-is in the streams.`,
+is in the streams. With --state a later dev goes on where this one ended, and plays no event twice.`,
 		Example: `  millrace dev --rules rules --feed testdata/retail/feed.yaml
   millrace dev --rules rules --feed testdata/retail/feed.yaml --once --output json
   millrace dev --rules rules --feed testdata/retail/feed.yaml --pace 3600x --state /tmp/millrace`,
@@ -69,7 +70,11 @@ is in the streams.`,
 		if err != nil {
 			return err
 		}
-		return dev(c.Context(), sh, o, form)
+		err = dev(c.Context(), sh, o, form)
+		if !o.once && errors.Is(err, context.Canceled) {
+			return nil // Ctrl-C is how it ends
+		}
+		return err
 	}
 	return c
 }
@@ -115,7 +120,7 @@ func dev(ctx context.Context, sh *shell, o devOptions, form string) (err error) 
 	if _, err := memlimit.Set(); err != nil {
 		logger.Debug("no memory limit", "reason", err)
 	}
-	e, err := startEmbedded(ctx, o, set)
+	e, err := startEmbedded(ctx, o, set, logger)
 	if err != nil {
 		return err
 	}
@@ -295,7 +300,7 @@ func (s *session) greet() {
 // quote makes a path fit for a shell.
 func quote(s string) string {
 	for _, r := range s {
-		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '/' || r == '.' || r == '-' || r == '_') {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '/' || r == '.' || r == '-' || r == '_' || r == ':' || r == ',') {
 			return strconv.Quote(s)
 		}
 	}

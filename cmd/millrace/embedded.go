@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -23,18 +24,19 @@ type embedded struct {
 	schemas  *registry.Client
 	ids      map[string]int32 // schema id by stream
 	unlock   func() error
+	running  string // file that is there while the state is in use
 }
 
 // startEmbedded starts broker and registry. On an error nothing is left running.
-func startEmbedded(ctx context.Context, o devOptions, set *rules.Set) (*embedded, error) {
+func startEmbedded(ctx context.Context, o devOptions, set *rules.Set, logger *slog.Logger) (*embedded, error) {
 	e := &embedded{}
-	if err := e.start(ctx, o, set); err != nil {
+	if err := e.start(ctx, o, set, logger); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	return e, nil
 }
 
-func (e *embedded) start(ctx context.Context, o devOptions, set *rules.Set) error {
+func (e *embedded) start(ctx context.Context, o devOptions, set *rules.Set, logger *slog.Logger) error {
 	dir, err := o.statePath()
 	if err != nil {
 		return err
@@ -45,6 +47,9 @@ func (e *embedded) start(ctx context.Context, o devOptions, set *rules.Set) erro
 			return fmt.Errorf("--state: %w", err)
 		}
 		if e.unlock, err = lockDir(dir); err != nil {
+			return fmt.Errorf("--state: %w", err)
+		}
+		if err := e.claim(dir, logger); err != nil {
 			return fmt.Errorf("--state: %w", err)
 		}
 		brokerDir, _ = o.statePath("kafka")
@@ -74,6 +79,25 @@ func (e *embedded) start(ctx context.Context, o devOptions, set *rules.Set) erro
 	return nil
 }
 
+// claim marks the state as in use. The embedded broker has no log of its transactions: when it is killed, one may be
+// left half committed. State that was not left regularly is therefore put aside, and everything begins anew.
+func (e *embedded) claim(dir string, logger *slog.Logger) error {
+	mark := filepath.Join(dir, "running")
+	if _, err := os.Stat(mark); err == nil {
+		aside := filepath.Join(dir, "kafka.crashed")
+		logger.Warn("the last run did not end regularly: its topics are put aside, and feeds are played from their beginning", "topics", aside)
+		err := errors.Join(os.RemoveAll(aside), os.Rename(filepath.Join(dir, "kafka"), aside), os.RemoveAll(filepath.Join(dir, "tables")))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.WriteFile(mark, nil, 0o644); err != nil {
+		return err
+	}
+	e.running = mark
+	return nil
+}
+
 // topics creates the streams' topics. Their records are kept for ever: event times may be years ago.
 func (e *embedded) topics(ctx context.Context, o devOptions, set *rules.Set) error {
 	plan, have, err := topologies.PlanFor(ctx, e.client.Kgo(), o.app, set, int32(o.partitions))
@@ -100,10 +124,14 @@ func (e *embedded) close() error {
 	if e.broker != nil {
 		e.broker.close()
 	}
-	if e.unlock != nil {
-		return e.unlock()
+	var errs []error
+	if e.running != "" {
+		errs = append(errs, os.Remove(e.running))
 	}
-	return nil
+	if e.unlock != nil {
+		errs = append(errs, e.unlock())
+	}
+	return errors.Join(errs...)
 }
 
 // team is the workers of a dev.

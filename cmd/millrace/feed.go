@@ -19,6 +19,7 @@ import (
 // openFeed is a feed with its data: the rows of a file that become events of a stream.
 type openFeed struct {
 	feed *rules.Feed
+	path string // of the feed file
 	data *dataFile
 	sum  string // SHA-256 of the file
 	rows func() ([]string, error)
@@ -50,7 +51,7 @@ func loadFeed(path, input string, set *rules.Set) (*openFeed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("feed %s: %w", path, err)
 	}
-	o := &openFeed{feed: feed, data: data, sum: sum, env: &rules.Env{}}
+	o := &openFeed{feed: feed, path: path, data: data, sum: sum, env: &rules.Env{}}
 	if feed.Format == rules.FormatNDJSON {
 		o.rows = o.objects()
 		return o, nil
@@ -175,6 +176,21 @@ func (o *openFeed) next(now func() int64) (event, error) {
 	}
 }
 
+// failure names the field and the expression that a row fails at.
 func (o *openFeed) failure(err error) error {
+	var eval *rules.EvalError
+	if errors.As(err, &eval) {
+		what, source, line := "", "", 0
+		look := func(name string, x *rules.Expr) {
+			if x != nil && x.Pos().Line <= eval.Pos.Line && x.Pos().Line > line {
+				what, source, line = name, x.Source(), x.Pos().Line
+			}
+		}
+		look("where", o.feed.Where)
+		for _, f := range o.feed.Fields {
+			look(f.Name, f.Expr)
+		}
+		err = fmt.Errorf("%s: %s %s, in `%s` (%s:%d)", what, eval.Code, eval.Msg, source, o.path, eval.Pos.Line)
+	}
 	return &rowFailure{o.data.name, o.line, o.row, err}
 }

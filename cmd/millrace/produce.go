@@ -29,7 +29,7 @@ so that a repetition has the same ids; correlation_id, entity, source, recorded_
   millrace produce commerce.purchases --format avro < purchases.avro`,
 		Args: cobra.RangeArgs(1, 2),
 	}
-	cfg := bind(sh, c, "brokers", "registry", "registry_token", "registry_dir", "rules", "schemas", "app", "register")
+	cfg := bind(sh, c, "connect_timeout", "brokers", "registry", "registry_token", "registry_dir", "rules", "schemas", "app", "register")
 	format := c.Flags().String("format", "", "csv, ndjson or avro (default: by the file's name, else ndjson)")
 	c.ValidArgsFunction = completeStreams(cfg)
 	c.RunE = func(c *cobra.Command, args []string) error {

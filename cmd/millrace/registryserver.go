@@ -227,8 +227,17 @@ func (r *embeddedRegistry) load() error {
 	if err := json.Unmarshal(b, &k); err != nil {
 		return fmt.Errorf("%s: %w", r.path, err)
 	}
+	seeded := map[int]bool{}
 	for _, s := range k.Schemas {
-		r.fake.SeedSchema(s.Subject, s.Version, s.ID, s.Schema)
+		if !seeded[s.ID] {
+			r.fake.SeedSchema(s.Subject, s.Version, s.ID, s.Schema)
+			seeded[s.ID] = true
+			continue
+		}
+		// Another subject has the same schema: registering it finds its id.
+		if _, _, err := r.fake.RegisterSchema(s.Subject, s.Schema); err != nil {
+			return fmt.Errorf("%s: %s: %w", r.path, s.Subject, err)
+		}
 	}
 	for subject, c := range k.Config {
 		text, _ := json.Marshal(c) // texts only

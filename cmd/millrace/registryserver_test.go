@@ -25,9 +25,9 @@ func TestRegistryKeepsIDs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		subjects := []string{"b-value", "a/b-value"}
+		subjects := []string{"b-value", "a/b-value", "c-value"} // b and c have the same schema
 		if round == 1 {
-			subjects = []string{"a/b-value", "b-value"} // the other order: ids come from the file
+			subjects = []string{"a/b-value", "b-value", "c-value"} // in another order: ids come from the file
 		}
 		for _, s := range subjects {
 			id, err := c.Register(t.Context(), s, avroRecord(fmt.Sprintf(`{"name":"f%d","type":"string"}`, len(s))))
@@ -38,7 +38,7 @@ func TestRegistryKeepsIDs(t *testing.T) {
 		}
 		r.close()
 	}
-	if ids[0] != ids[3] || ids[1] != ids[2] || ids[0] == ids[1] {
+	if ids[0] != ids[4] || ids[1] != ids[3] || ids[0] == ids[1] || ids[2] != ids[0] || ids[5] != ids[0] {
 		t.Errorf("ids before and after a restart: %v", ids)
 	}
 }

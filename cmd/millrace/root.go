@@ -31,7 +31,10 @@ func execute(ctx context.Context, sh *shell, args []string) int {
 		code = codeUsage
 	}
 	var exit *exitError
-	if !errors.As(err, &exit) || exit.err != nil {
+	switch {
+	case code == codeInterrupted:
+		sh.say("millrace: interrupted")
+	case !errors.As(err, &exit) || exit.err != nil:
 		report(sh, err)
 	}
 	return code
@@ -55,7 +58,6 @@ func newRoot(sh *shell) (root *cobra.Command, started func() bool) {
 		Short:         "Rules turn events of one domain into context for others, on Kafka",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprint(sh.out, greeting)
 			return err

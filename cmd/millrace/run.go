@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
@@ -25,7 +26,7 @@ that order of strength. MILLRACE_…_FILE names a file that holds the value.`,
   millrace run --print-config`,
 		Args: cobra.NoArgs,
 	}
-	cfg := bind(sh, c, "brokers", "registry", "registry_token", "registry_dir", "rules", "schemas", "app", "instance", "guarantee",
+	cfg := bind(sh, c, "connect_timeout", "brokers", "registry", "registry_token", "registry_dir", "rules", "schemas", "app", "instance", "guarantee",
 		"state", "http", "register", "replication", "commit_interval", "session_timeout", "log_format", "log_level")
 	show := c.Flags().Bool("print-config", false, "print every option with where it comes from, and end")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -51,7 +52,7 @@ func run(ctx context.Context, sh *shell, cfg *config) error {
 		return err
 	}
 	logger := sh.logger(cfg.logFormat, cfg.logLevel).With("app", cfg.app, "instance", cfg.instance)
-	if limit, err := memlimit.Set(); err == nil {
+	if limit, err := memlimit.Set(); err == nil && limit < math.MaxInt64 {
 		logger.Info("memory limit", "bytes", limit)
 	}
 	client, err := cfg.connect(ctx)

@@ -28,7 +28,7 @@ type subjectJSON struct {
 
 func schemasList(sh *shell) *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the registry's subjects with their newest schemas", Args: cobra.NoArgs}
-	cfg := bind(sh, c, "registry", "registry_token", "registry_dir")
+	cfg := bind(sh, c, "connect_timeout", "registry", "registry_token", "registry_dir")
 	output := outputFlag(c, "text", "json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		form, err := output()
@@ -68,7 +68,7 @@ func schemasRegister(sh *shell) *cobra.Command {
 		Example: `  millrace schemas register --registry http://registry:8081
   millrace schemas register risk.signals`,
 	}
-	cfg := bind(sh, c, "registry", "registry_token", "rules", "schemas", "app")
+	cfg := bind(sh, c, "connect_timeout", "registry", "registry_token", "rules", "schemas", "app")
 	output := outputFlag(c, "text", "json")
 	c.ValidArgsFunction = completeStreams(cfg)
 	c.RunE = func(c *cobra.Command, names []string) error {

@@ -38,6 +38,7 @@ type options struct {
 	replication   int
 	commit        time.Duration
 	session       time.Duration
+	patience      time.Duration
 	logFormat     string
 	logLevel      string
 }
@@ -77,6 +78,7 @@ func (o *options) settings() []*setting {
 		{key: "replication", usage: "replicas of topics to create; -1 is the broker's default", standard: "-1", set: number(&o.replication, -1, 100)},
 		{key: "commit_interval", usage: "longest time between commits under load", standard: "500ms", set: span(&o.commit)},
 		{key: "session_timeout", usage: "after which a silent worker's partitions go to others", standard: "6s", set: span(&o.session)},
+		{key: "connect_timeout", usage: "how long broker and registry may take to answer at start", standard: "10s", set: span(&o.patience)},
 		{key: "log_format", usage: "text or json (default: text on a terminal, else json)", set: oneOf(&o.logFormat, "", logText, logJSON)},
 		{key: "log_level", usage: "debug, info, warn or error", standard: "info", set: level(&o.logLevel)},
 	}

@@ -34,7 +34,7 @@ func tailCommand(sh *shell) *cobra.Command {
   millrace tail risk.signals --from 2011-11-08T00:00:00Z --no-follow --output json | jq .value`,
 		Args: cobra.ExactArgs(1),
 	}
-	cfg := bind(sh, c, "brokers", "registry", "registry_token", "registry_dir", "rules", "schemas", "app")
+	cfg := bind(sh, c, "connect_timeout", "brokers", "registry", "registry_token", "registry_dir", "rules", "schemas", "app")
 	f := c.Flags()
 	f.StringVar(&o.from, "from", "end", "beginning, end, an offset, or a time (RFC 3339, or a span back from now as 1h)")
 	f.StringVar(&o.where, "where", "", "only records for which this condition holds")

@@ -28,7 +28,7 @@ func topicsSub(sh *shell, name, short string, apply bool) *cobra.Command {
 		Use: name, Short: short, Args: cobra.NoArgs,
 		Example: "  millrace topics " + name + " --brokers kafka:9092 --rules rules --partitions 12",
 	}
-	cfg := bind(sh, c, "brokers", "rules", "schemas", "app", "partitions", "replication")
+	cfg := bind(sh, c, "connect_timeout", "brokers", "rules", "schemas", "app", "partitions", "replication")
 	output := outputFlag(c, "text", "json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		form, err := output()
