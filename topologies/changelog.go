@@ -85,6 +85,48 @@ func topicID(ctx context.Context, cl *kgo.Client, topic string) ([16]byte, error
 	return [16]byte{}, fmt.Errorf("metadata of %s: empty answer", topic)
 }
 
+// hasOffset reports whether a group has committed an offset in some topic's partition of that number.
+func hasOffset(ctx context.Context, cl *kgo.Client, group string, partition int32) (bool, error) {
+	q := kmsg.NewPtrOffsetFetchRequest() // no topics: all
+	q.Group, q.RequireStable = group, true
+	one := kmsg.NewOffsetFetchRequestGroup()
+	one.Group = group
+	q.Groups = append(q.Groups, one)
+	found := false
+	look := func(number int32, offset int64, code int16) error {
+		found = found || number == partition && offset >= 0
+		return kerr.ErrorForCode(code)
+	}
+	err := retry(ctx, func() error {
+		a, err := q.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		errs := []error{kerr.ErrorForCode(a.ErrorCode)}
+		for _, t := range a.Topics { // of brokers that answer for one group at a time
+			for _, p := range t.Partitions {
+				errs = append(errs, look(p.Partition, p.Offset, p.ErrorCode))
+			}
+		}
+		for _, g := range a.Groups {
+			errs = append(errs, kerr.ErrorForCode(g.ErrorCode))
+			for _, t := range g.Topics {
+				for _, p := range t.Partitions {
+					errs = append(errs, look(p.Partition, p.Offset, p.ErrorCode))
+				}
+			}
+		}
+		if found {
+			return nil
+		}
+		return errors.Join(errs...)
+	})
+	if err != nil {
+		return false, fmt.Errorf("offsets of group %s: %w", group, err)
+	}
+	return found, nil
+}
+
 // readDecided gives the committed records of [from, to) to apply, in order, with the next offset after each piece.
 // It waits until every transaction below to is decided: a frozen owner's open transaction holds the last stable
 // offset back, and committed records of the owner after it may lie beyond. It ends such transactions itself.

@@ -147,6 +147,32 @@ func TestOffsetOutOfRange(t *testing.T) {
 	}
 }
 
+// TestLostOffsets: state whose offsets the broker has forgotten is not fed from the start again.
+func TestLostOffsets(t *testing.T) {
+	c := newCluster(t, webSet(t), 2)
+	c.clicks(0, 100)
+	o := c.options("w0")
+	stop := c.running(o)
+	c.await("counts", func() bool { return len(c.read("web.counts")) >= 100 })
+	stop()
+	const group = "millrace.web.user_id"
+	c.await("the group to be empty and deleted", func() bool {
+		q := kmsg.NewPtrDeleteGroupsRequest()
+		q.Groups = []string{group}
+		a, err := q.RequestWith(t.Context(), c.client)
+		return err == nil && a.Groups[0].ErrorCode == 0
+	})
+	var f failures
+	o.OnEvent = f.note
+	stop = c.running(o)
+	c.await("the failure", func() bool { return len(f.list()) > 0 })
+	stop()
+	if err := f.list()[0]; !strings.Contains(err.Error(), "no offset in partition") {
+		t.Error(err)
+	}
+	c.counted(100)
+}
+
 // slowClaim calls inside while its batch holds the barrier.
 type slowClaim struct {
 	sarama.ConsumerGroupClaim

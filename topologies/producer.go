@@ -62,14 +62,19 @@ func newProducer(ctx, producing context.Context, o *Options, id string, fail fun
 	return p, nil
 }
 
+// byName are the versions of requests in which groups' offsets go by the names of topics; later ones take ids.
+func byName() *kversion.Versions {
+	v := kversion.Stable()
+	v.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9)
+	v.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 5)
+	v.SetMaxKeyVersion(int16(kmsg.OffsetFetch), 9)
+	return v
+}
+
 // open makes the transactional client, with a new epoch, and begins a transaction.
 func (p *producer) open(ctx context.Context) (err error) {
-	// Offsets are committed by topic name: the versions after these take topic ids.
-	versions := kversion.Stable()
-	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9)
-	versions.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 5)
 	opts := append(p.options.producerOptions(), kgo.TransactionalID(p.id), kgo.TransactionTimeout(p.options.TransactionTimeout),
-		kgo.MaxVersions(versions), kgo.WithHooks(p))
+		kgo.MaxVersions(byName()), kgo.WithHooks(p))
 	if p.txn, err = kgo.NewClient(append(opts, faultTransactions()...)...); err != nil {
 		return fmt.Errorf("transactional producer: %w", err)
 	}
@@ -279,13 +284,14 @@ func byTopic(offsets map[topicPartition]int64) map[string]map[int32]int64 {
 	return out
 }
 
-// retry repeats f while the broker asks for it: CONCURRENT_TRANSACTIONS means that the end of the last transaction is
-// still being written.
+// retry repeats f while the broker asks for it. CONCURRENT_TRANSACTIONS, which franz-go does not count among those
+// errors, means that the end of a transaction is still being written: that is what InitProducerId answers when it has
+// just aborted one.
 func retry(ctx context.Context, f func() error) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		err := f()
 		var ke *kerr.Error
-		if err == nil || !errors.As(err, &ke) || !ke.Retriable {
+		if err == nil || !errors.As(err, &ke) || !ke.Retriable && ke != kerr.ConcurrentTransactions {
 			return err
 		}
 		select {

@@ -14,6 +14,7 @@ import (
 	"github.com/syndtr/goleveldb/leveldb"
 	lerrors "github.com/syndtr/goleveldb/leveldb/errors"
 	lstorage "github.com/syndtr/goleveldb/leveldb/storage"
+	"github.com/syndtr/goleveldb/leveldb/util"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/processors"
@@ -163,10 +164,30 @@ func (s *store) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.positioned(ctx); err != nil {
+		return err
+	}
 	s.acked.Store(newest)
 	s.run.runner.logger.Info("state restored", "topic", s.topic, "partition", s.part, "rows", rows, "from", from, "to", newest, "took", time.Since(start))
 	s.run.runner.metrics.restored(rows, time.Since(start))
 	return s.write(new(leveldb.Batch), newest)
+}
+
+// positioned refuses state without offsets. Both are written together; but the broker forgets the offsets of a group
+// that is away for long (offsets.retention.minutes, a week by default), and reading from the start would then count
+// everything a second time.
+func (s *store) positioned(ctx context.Context) error {
+	it := s.db.NewIterator(util.BytesPrefix([]byte(cellPrefix)), nil)
+	state := it.First()
+	it.Release()
+	if err := it.Error(); err != nil || !state {
+		return err
+	}
+	group := s.run.runner.plan.Name
+	if ok, err := hasOffset(ctx, s.run.runner.client, group, s.part); err != nil || ok {
+		return err
+	}
+	return fmt.Errorf("there is state, but the group %s has no offset in partition %d any more: set its offsets to where the state stands, or delete the topic %s to build the state anew from the start", group, s.part, s.topic)
 }
 
 func cellKey(k []byte) []byte { return append([]byte(cellPrefix), k...) }

@@ -36,7 +36,7 @@ func NewWorker(ctx context.Context, o Options) (*Worker, error) {
 	if w.metrics, err = newMetrics(o.Metrics); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	if w.client, err = kgo.NewClient(kgo.SeedBrokers(o.Brokers...), kgo.ClientID(w.options.App), kgo.RetryTimeout(o.withDefaults().TransactionTimeout)); err != nil {
+	if w.client, err = kgo.NewClient(kgo.SeedBrokers(o.Brokers...), kgo.ClientID(w.options.App), kgo.MaxVersions(byName()), kgo.RetryTimeout(o.withDefaults().TransactionTimeout)); err != nil {
 		return nil, err
 	}
 	if err := w.prepare(ctx); err != nil {
