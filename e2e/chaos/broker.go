@@ -2,8 +2,10 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,10 +34,11 @@ type broker struct {
 	close func() error
 }
 
-// startBroker starts a cluster with nothing in it. The error is realkafka.ErrMissing where there is no JVM.
-func startBroker(b Backend) (*broker, error) {
+// startBroker starts a cluster with nothing in it. What it writes stays in dir, if that is not "". The error is
+// realkafka.ErrMissing where there is no JVM.
+func startBroker(b Backend, nodes int, dir string) (*broker, error) {
 	if b == Kafka {
-		c, err := realkafka.Launch(realkafka.Options{})
+		c, err := realkafka.Launch(realkafka.Options{Nodes: nodes, Dir: dir})
 		if err != nil {
 			return nil, err
 		}
@@ -49,9 +52,9 @@ func startBroker(b Backend) (*broker, error) {
 	return &broker{addrs: c.ListenAddrs(), close: func() error { c.Close(); return nil }}, nil
 }
 
-// crash kills the broker and starts it again after a while.
-func (b *broker) crash(down time.Duration) error {
-	if err := b.real.Kill(); err != nil {
+// crash kills a node and starts it again after a while.
+func (b *broker) crash(node int, down time.Duration) error {
+	if err := b.real.Kill(node); err != nil {
 		return err
 	}
 	time.Sleep(down)
@@ -80,7 +83,7 @@ func writeSchemas(ctx context.Context, dir string, set *rules.Set) (map[string]i
 }
 
 // makeTopics creates every topic of the rules and gives the plan.
-func makeTopics(ctx context.Context, brokers []string, set *rules.Set, partitions int32) (*topologies.Plan, error) {
+func makeTopics(ctx context.Context, brokers []string, set *rules.Set, partitions int32, replication int16) (*topologies.Plan, error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
 	if err != nil {
 		return nil, err
@@ -90,5 +93,20 @@ func makeTopics(ctx context.Context, brokers []string, set *rules.Set, partition
 	if err != nil {
 		return nil, err
 	}
-	return plan, topologies.Create(ctx, cl, plan.Missing(have, topologies.Options{}), 1)
+	return plan, topologies.Create(ctx, cl, plan.Missing(have, topologies.Options{}), replication)
+}
+
+// transactions is what Kafka's own tools say about a partition's open transactions.
+func (b *broker) transactions(ctx context.Context, topic string, partition int32) string {
+	if b.real == nil {
+		return ""
+	}
+	var out strings.Builder
+	for _, args := range [][]string{
+		{"list"}, {"describe-producers", "--topic", topic, "--partition", strconv.Itoa(int(partition))}, {"find-hanging", "--broker-id", "1"},
+	} {
+		text, err := b.real.Tool(ctx, "org.apache.kafka.tools.TransactionsCommand", append([]string{"--bootstrap-server", b.real.Addr}, args...)...)
+		fmt.Fprintf(&out, "%v %v\n%s\n", args, err, text)
+	}
+	return out.String()
 }

@@ -18,8 +18,9 @@ type Load struct {
 	ledger     *Ledger
 	stream     *rules.Stream
 	partitions int32
-	rate       int // events per second
-	burst      int // events at once, every burstEvery
+	rate       int                          // events per second
+	burst      int                          // events at once, every burstEvery
+	sent       func(e *Event, at time.Time) // may be nil
 }
 
 const burstEvery = 3 * time.Second
@@ -29,7 +30,7 @@ const burstEvery = 3 * time.Second
 func (l *Load) run(ctx context.Context, brokers []string) error {
 	cl, err := kgo.NewClient(
 		kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1),
-		kgo.ProducerLinger(time.Millisecond), kgo.MaxBufferedRecords(1_000_000), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1_000_000), kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.MetadataMinAge(50*time.Millisecond),
 	)
 	if err != nil {
@@ -57,8 +58,12 @@ func (l *Load) run(ctx context.Context, brokers []string) error {
 		} else {
 			l.ledger.Sent(e)
 			r.Key = []byte(e.Account)
+			now := time.Now()
+			if l.sent != nil {
+				l.sent(e, now)
+			}
 			var err error
-			if r.Value, err = encoder.Append(schemas.AppendFrame(nil, l.generator.schemaID), e.fields(time.Now().UnixMicro())); err != nil {
+			if r.Value, err = encoder.Append(schemas.AppendFrame(nil, l.generator.schemaID), e.fields(now.UnixMicro())); err != nil {
 				fail(err)
 			}
 		}

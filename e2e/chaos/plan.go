@@ -32,13 +32,14 @@ type Fault struct {
 	At     time.Duration // since the start of the plan
 	Kind   FaultKind
 	Worker int           // of Kill, Freeze, Thaw
+	Node   int           // of Crash, from 1
 	For    time.Duration // of Crash: how long the broker stays away; of Freeze: until the Thaw
 }
 
 func (f Fault) String() string {
 	switch f.Kind {
 	case Crash:
-		return fmt.Sprintf("%v crash for %v", f.At, f.For)
+		return fmt.Sprintf("%v crash of node %d for %v", f.At, f.Node, f.For)
 	case Freeze:
 		return fmt.Sprintf("%v freeze w%d for %v", f.At, f.Worker, f.For)
 	case Kill, Thaw:
@@ -49,6 +50,7 @@ func (f Fault) String() string {
 // Schedule says how many faults a plan has, and how dense they are.
 type Schedule struct {
 	Workers, Kills, Freezes, Crashes int
+	Nodes                            int           // brokers to crash, one at a time
 	Gap                              time.Duration // mean time between two kills or freezes
 	Session                          time.Duration // of the workers: freezes last 1.2 to 3 times as long
 	Down                             time.Duration // longest absence of a broker
@@ -92,7 +94,7 @@ func (s Schedule) Plan(seed uint64) []Fault {
 	}
 	for i := range s.Crashes {
 		slot := now / time.Duration(s.Crashes)
-		plan = append(plan, Fault{At: slot*time.Duration(i) + between(slot/5, slot*4/5), Kind: Crash, For: between(0, s.Down)})
+		plan = append(plan, Fault{At: slot*time.Duration(i) + between(slot/5, slot*4/5), Kind: Crash, Node: 1 + rnd.IntN(max(1, s.Nodes)), For: between(0, s.Down)})
 	}
 	slices.SortStableFunc(plan, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return plan

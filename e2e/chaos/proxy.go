@@ -117,7 +117,11 @@ func (p *Proxy) serve(l net.Listener, broker string) {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
 			b, err := d.DialContext(ctx, "tcp", broker)
-			if err != nil || !p.keep(b) {
+			if err != nil {
+				abrupt(c) // as near as can be to a refused connection
+				return
+			}
+			if !p.keep(b) {
 				return
 			}
 			x := &link{proxy: p, client: c, broker: b, asked: map[int32]question{}}
@@ -213,7 +217,12 @@ func (x *link) endTxn(frame []byte) bool {
 // would be taken for a refused login, and not be tried again.
 func (x *link) reset() {
 	time.Sleep(cutAfter)
-	if c, ok := x.client.(*net.TCPConn); ok {
+	abrupt(x.client)
+}
+
+// abrupt makes that closing the connection resets it.
+func abrupt(c net.Conn) {
+	if c, ok := c.(*net.TCPConn); ok {
 		c.SetLinger(0) //nolint:errcheck // then it is an orderly end
 	}
 }
@@ -307,10 +316,12 @@ func (p *Proxy) rewrite(q question, frame []byte) ([]byte, error) {
 }
 
 func (p *Proxy) translate(host *string, port *int32) {
-	l, ok := p.listeners[net.JoinHostPort(*host, strconv.Itoa(int(*port)))]
+	l, ok := p.listeners[hostPort(*host, *port)]
 	if !ok {
 		return
 	}
 	a := l.Addr().(*net.TCPAddr)
 	*host, *port = a.IP.String(), int32(a.Port)
 }
+
+func hostPort(host string, port int32) string { return net.JoinHostPort(host, strconv.Itoa(int(port))) }

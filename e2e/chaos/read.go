@@ -46,9 +46,9 @@ func follow(ctx context.Context, brokers, topics []string, f func(*kgo.Record)) 
 	return nil
 }
 
-// readAll gives f every committed record up to the end of topics where no transaction is open.
+// readAll gives f every committed record up to the first open transaction or the end.
 func readAll(ctx context.Context, c *kafka.Client, topics []string, f func(*kgo.Record)) error {
-	ends, err := c.Ends(ctx, topics...)
+	ends, err := c.StableEnds(ctx, topics...)
 	if err != nil {
 		return err
 	}
@@ -85,34 +85,43 @@ func readAll(ctx context.Context, c *kafka.Client, topics []string, f func(*kgo.
 	return nil
 }
 
-// awaitDecided waits until no transaction is open on the topics.
-func awaitDecided(ctx context.Context, c *kafka.Client, topics []string) error {
-	for {
-		open, err := undecided(ctx, c, topics)
-		if err == nil && open == "" {
-			return nil
+// hangingError says that a transaction is open on a partition that nobody will end.
+type hangingError struct {
+	partition   kafka.Partition
+	stable, end int64
+}
+
+func (e *hangingError) Error() string {
+	return fmt.Sprintf("a transaction is open on %v: the last stable offset is %d of %d", e.partition, e.stable, e.end)
+}
+
+// awaitDecided waits until no transaction is open on the topics. The error is a *hangingError if one still is when time
+// is up.
+func awaitDecided(c *kafka.Client, topics []string, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within+10*time.Second)
+	defer cancel()
+	for start := time.Now(); ; {
+		err := undecided(ctx, c, topics)
+		if err == nil || time.Since(start) > within {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("a transaction on %s is not decided: %w", open, errors.Join(err, ctx.Err()))
-		case <-time.After(100 * time.Millisecond):
-		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-func undecided(ctx context.Context, c *kafka.Client, topics []string) (string, error) {
+func undecided(ctx context.Context, c *kafka.Client, topics []string) error {
 	ends, err := c.Ends(ctx, topics...)
 	if err != nil {
-		return "", err
+		return err
 	}
 	stable, err := c.StableEnds(ctx, topics...)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for p, end := range ends {
 		if stable[p] < end {
-			return p.String(), nil
+			return &hangingError{partition: p, stable: stable[p], end: end}
 		}
 	}
-	return "", nil
+	return nil
 }

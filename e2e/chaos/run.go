@@ -24,7 +24,9 @@ import (
 type Run struct {
 	Name      string
 	Backend   Backend
+	Nodes     int // of Kafka: 1 or 3
 	Guarantee topologies.Guarantee
+	Rules     string // names of those to run, comma-separated; "" = all
 	Mutant    string // MILLRACE_FAULT of the workers, which need the build tag faults
 	Schedule  Schedule
 	Seed      uint64
@@ -32,10 +34,11 @@ type Run struct {
 	Burst     int // more of them at once, every three seconds
 	LateEvery int // every nth EndTxn is late; 0 = none
 
-	Worker string        // the worker's binary
-	Dir    string        // for state, schemas and logs
-	Drain  time.Duration // how long it may take from the end of the faults until everything is processed
-	Logf   func(string, ...any)
+	Worker   string        // the worker's binary
+	Dir      string        // for state, schemas and logs
+	KafkaDir string        // where the data of a real Kafka stays; "" = nowhere
+	Drain    time.Duration // how long it may take from the end of the faults until everything is processed
+	Logf     func(string, ...any)
 }
 
 // Outcome is what a run has shown.
@@ -59,7 +62,7 @@ const (
 
 // Do runs it. An error means that the run has shown nothing.
 func (c Run) Do(ctx context.Context) (*Outcome, error) {
-	b, err := startBroker(c.Backend)
+	b, err := startBroker(c.Backend, c.Nodes, c.KafkaDir)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ func (x *execution) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	plan, err := makeTopics(ctx, x.broker.addrs, set, partitions)
+	plan, err := makeTopics(ctx, x.broker.addrs, set, partitions, -1)
 	if err != nil {
 		return err
 	}
@@ -143,12 +146,14 @@ func (x *execution) prepare(ctx context.Context) error {
 }
 
 // command starts a worker behind the proxy.
-func (x *execution) command(id int) *exec.Cmd {
+func (x *execution) command(id int) *exec.Cmd { return x.commandTo(id, x.proxy.Addrs()) }
+
+func (x *execution) commandTo(id int, brokers []string) *exec.Cmd {
 	name := fmt.Sprintf("w%d", id)
 	cmd := exec.Command(x.Worker,
-		"-brokers", strings.Join(x.proxy.Addrs(), ","), "-instance", name, "-schemas", x.schemas,
+		"-brokers", strings.Join(brokers, ","), "-instance", name, "-schemas", x.schemas,
 		"-state", filepath.Join(x.Dir, "state", name), "-guarantee", string(x.Guarantee),
-		"-session", x.Schedule.Session.String(), "-transaction", transactionTimeout.String())
+		"-rules", x.Rules, "-session", x.Schedule.Session.String(), "-transaction", transactionTimeout.String())
 	cmd.Env = append(os.Environ(), "MILLRACE_FAULT="+x.Mutant)
 	return cmd
 }
@@ -199,10 +204,21 @@ func (x *execution) see(r *kgo.Record) {
 	}
 }
 
-// faults carries the plan out.
+// working waits until something has come out since the last fault, so that the next one hits workers at work, on a
+// busy machine, too. It does not wait for long: a fault during a recovery is one of those that are wanted.
+func (x *execution) working(ctx context.Context, before int) {
+	for until := time.Now().Add(3 * time.Second); ctx.Err() == nil && time.Now().Before(until); {
+		if x.live.Distinct() > before+x.Rate/4 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// faults carries the plan out. Its times are the earliest ones.
 func (x *execution) faults(ctx context.Context) error {
 	plan := x.Schedule.Plan(x.Seed)
-	start := time.Now()
+	start, before := time.Now(), 0
 	var crashes sync.WaitGroup
 	defer crashes.Wait()
 	var mu sync.Mutex
@@ -213,7 +229,13 @@ func (x *execution) faults(ctx context.Context) error {
 			return ctx.Err()
 		case <-time.After(time.Until(start.Add(f.At))):
 		}
-		fmt.Fprintf(x.log, "harness: %v\n", f)
+		if f.Kind == Kill || f.Kind == Freeze {
+			waiting := time.Now()
+			x.working(ctx, before)
+			start = start.Add(time.Since(waiting))
+			before = x.live.Distinct()
+		}
+		fmt.Fprintf(x.log, "harness: %s %v\n", time.Now().UTC().Format("15:04:05.000"), f)
 		switch f.Kind {
 		case Kill:
 			w := x.workers[f.Worker]
@@ -229,7 +251,7 @@ func (x *execution) faults(ctx context.Context) error {
 			crashes.Wait() // one at a time
 			x.out.Crashes++
 			crashes.Go(func() {
-				if err := x.broker.crash(f.For); err != nil {
+				if err := x.broker.crash(f.Node, f.For); err != nil {
 					mu.Lock()
 					defer mu.Unlock()
 					failed = err
@@ -256,9 +278,13 @@ func (x *execution) finish(ctx context.Context) error {
 		x.out.Stuck = true
 	}
 	// A broker looks for transactions that have timed out every ten seconds.
-	decided, cancel := context.WithTimeout(ctx, transactionTimeout+20*time.Second)
-	defer cancel()
-	if err := awaitDecided(decided, x.kafka, x.topics); err != nil {
+	err = awaitDecided(x.kafka, x.topics, transactionTimeout+20*time.Second)
+	var hanging *hangingError
+	switch {
+	case errors.As(err, &hanging):
+		x.out.Stuck = true
+		x.out.Notes = append(x.out.Notes, err.Error(), x.broker.transactions(ctx, hanging.partition.Topic, hanging.partition.Number))
+	case err != nil:
 		return err
 	}
 	seen := NewObserved(x.live.set)

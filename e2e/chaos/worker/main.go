@@ -14,12 +14,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/millrace-io/millrace/e2e/chaos"
+	"github.com/millrace-io/millrace/rules"
 	"github.com/millrace-io/millrace/schemas/registry"
 	"github.com/millrace-io/millrace/topologies"
 )
@@ -35,6 +37,7 @@ func run() error {
 	var o topologies.Options
 	brokers := flag.String("brokers", "", "bootstrap servers")
 	schemaDir := flag.String("schemas", "", "directory of registered schemas")
+	only := flag.String("rules", "", "names of the rules to run, comma-separated; all without it")
 	guarantee := flag.String("guarantee", "exactly_once", "exactly_once or at_least_once")
 	flag.StringVar(&o.Instance, "instance", "", "static member name")
 	flag.StringVar(&o.StateDir, "state", "", "directory of the local state")
@@ -51,6 +54,9 @@ func run() error {
 	set, err := chaos.Rules()
 	if err != nil {
 		return err
+	}
+	if *only != "" {
+		set.Rules = slices.DeleteFunc(set.Rules, func(r *rules.Rule) bool { return !slices.Contains(strings.Split(*only, ","), r.Name) })
 	}
 	o.App, o.Brokers, o.Set, o.Guarantee = chaos.App, strings.Split(*brokers, ","), set, topologies.Guarantee(*guarantee)
 	if o.Registry, err = registry.New(registry.Options{Dir: *schemaDir}); err != nil {
