@@ -41,11 +41,11 @@ func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error
 	}
 	k.Partition = schemas.Partition(k.Key, p.run.runner.partitionsOf(mv.Topic))
 	for _, h := range m.Headers {
-		if name := string(h.Key); name != schemas.HeaderWriter {
+		if name := string(h.Key); name != schemas.HeaderWriter && name != headerInput {
 			k.Headers = append(k.Headers, kgo.RecordHeader{Key: name, Value: h.Value})
 		}
 	}
-	if !p.source.decoder.hasID && moved(m) == "" {
+	if !p.source.decoder.hasID {
 		id := schemas.InputID(m.Topic, m.Partition, m.Offset)
 		k.Headers = append(k.Headers, kgo.RecordHeader{Key: headerInput, Value: []byte(id)})
 	}

@@ -82,7 +82,10 @@ func (s *source) Context() (*schemas.Context, error) {
 	s.err = s.decoder.context.Decode(s.body, &s.context)
 	c := &s.context
 	if c.EventID == "" {
-		if c.EventID = moved(s.message); c.EventID == "" {
+		if s.stepper.Rekeyed { // elsewhere the header is some producer's, and says nothing
+			c.EventID = moved(s.message)
+		}
+		if c.EventID == "" {
 			c.EventID = schemas.InputID(s.message.Topic, s.message.Partition, s.message.Offset)
 		}
 	}
