@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e_test
 
 import (
@@ -69,10 +71,10 @@ func (m *month) topics() []string {
 // answers are what a run has put into the streams.
 type answers struct {
 	month    *month
-	repeats  bool                       // repetitions of an event, with the same id, are no fault
-	records  map[string][]retail.Record // by stream; of fields only those that are expected
-	texts    map[string]map[string]int  // how often each text is in a stream of determined records
-	ids      map[string]map[string]string
+	repeats  bool                         // repetitions of an event, with the same id, are no fault
+	records  map[string][]retail.Record   // by stream; of fields only those that are expected
+	texts    map[string]map[string]int    // how often each text is in a stream of determined records; nil: not of interest
+	ids      map[string]map[string]string // text by event id, where repeats are no fault
 	repeated int
 	read     int
 	faults   []string
@@ -94,9 +96,12 @@ func (a *answers) add(e *event) error {
 	a.read++
 	stream := strings.TrimPrefix(e.Topic, topicOf(""))
 	id, _ := e.value["event_id"].(string)
-	text, err := e.text()
-	if err != nil {
-		return err
+	text := ""
+	if a.texts != nil {
+		var err error
+		if text, err = e.text(); err != nil {
+			return err
+		}
 	}
 	switch {
 	case id == "" || id != e.header("ce_id"):
@@ -120,7 +125,7 @@ func (a *answers) add(e *event) error {
 		}
 	}
 	a.ids[stream][id] = ""
-	if exact {
+	if exact && a.texts != nil {
 		a.texts[stream][text]++
 		if a.repeats {
 			a.ids[stream][id] = text
@@ -206,17 +211,22 @@ func (a *answers) same(t *testing.T, other *answers) {
 	t.Logf("%d records are the same", compared)
 }
 
-// answersOf reads everything that a run has written. dead letters are faults.
+// answersOf reads everything that a run has written. Dead letters are faults.
 func answersOf(t *testing.T, m *month, s servers) *answers {
+	t.Helper()
+	a := newAnswers(m, false)
+	a.readAll(t, s)
+	return a
+}
+
+func (a *answers) readAll(t *testing.T, s servers) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	a := newAnswers(m, false)
-	if err := follow(t, s, m.topics(), a.add).toEnd(ctx); err != nil {
+	if err := follow(t, s, a.month.topics(), a.add).toEnd(ctx); err != nil {
 		t.Fatal(err)
 	}
 	noDead(t, s)
-	return a
 }
 
 // noDead holds that nothing is in the dead-letter topics.
@@ -248,7 +258,9 @@ func TestRightResults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := m(t)
 			p, s := retailDev(t, m.input)
-			a := answersOf(t, m, s)
+			a := newAnswers(m, false)
+			a.texts = nil
+			a.readAll(t, s)
 			a.right(t)
 			t.Logf("%d rows, %d records", m.rows, a.read)
 			if code := p.stop(t); code != 0 {

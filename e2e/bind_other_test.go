@@ -1,8 +1,11 @@
-//go:build !linux
+//go:build unix && !linux
 
 package e2e_test
 
-import "os/exec"
+import (
+	"os/exec"
+	"syscall"
+)
 
-// bind does what can be done only on Linux.
-func bind(*exec.Cmd) {}
+// bind makes a command the head of a process group.
+func bind(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

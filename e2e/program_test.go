@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e_test
 
 import (
@@ -12,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -159,16 +162,19 @@ func (p *program) await(t *testing.T, s *transcript, what string, ready func(tex
 	}
 }
 
-// kill ends the program at once, as a crash does.
+// kill ends the program, and what it has started, at once, as a crash does.
 func (p *program) kill() {
-	p.cmd.Process.Kill() //nolint:errcheck // it may have ended
+	p.signal(syscall.SIGKILL) //nolint:errcheck // it may have ended
 	<-p.done
 }
+
+// signal reaches the program and what it has started, as Ctrl-C does.
+func (p *program) signal(s syscall.Signal) error { return syscall.Kill(-p.cmd.Process.Pid, s) }
 
 // stop asks the program to end, as Ctrl-C does, and gives its exit code.
 func (p *program) stop(t *testing.T) int {
 	t.Helper()
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.signal(syscall.SIGINT); err != nil && !errors.Is(err, syscall.ESRCH) {
 		t.Fatal(err)
 	}
 	select {
