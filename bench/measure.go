@@ -49,14 +49,20 @@ type Result struct {
 	StartSeconds    float64 `json:"start_seconds"`
 	PeakMB          float64 `json:"peak_rss_mb"`
 	Outputs         int64   `json:"outputs"`
-	Checksum        string  `json:"checksum,omitempty"` // "" where outputs are not decoded
+	Commits         int64   `json:"commits,omitempty"`
+	CommitMS        float64 `json:"commit_ms,omitempty"` // mean
+	Checksum        string  `json:"checksum,omitempty"`  // "" where outputs are not decoded
 }
 
 // String is the result in one line.
 func (r *Result) String() string {
-	return fmt.Sprintf("%s %s %s %s: %d events in %.2f s = %.0f/s, CPU %.2f s (broker %.2f s), start %.2f s, peak %.0f MB, %d outputs %s",
+	s := fmt.Sprintf("%s %s %s %s: %d events in %.2f s = %.0f/s, CPU %.2f s (broker %.2f s), start %.2f s, peak %.0f MB, %d outputs %s",
 		r.Workload, r.Mode, r.Engine, r.Guarantee, r.Events, r.Seconds, r.EventsPerSecond, r.CPUSeconds, r.BrokerSeconds,
 		r.StartSeconds, r.PeakMB, r.Outputs, r.Checksum)
+	if r.Commits > 0 {
+		s += fmt.Sprintf(", %d commits of %.1f ms", r.Commits, r.CommitMS)
+	}
+	return s
 }
 
 // engineOf finds an engine for a workload.
@@ -210,6 +216,9 @@ func clock(ctx context.Context, c config, e engine, hop baseline.Hop, outputs in
 	r.BrokerSeconds = (cpuOf(c.brokerPID) - broker).Seconds()
 	r.StartSeconds = began.Sub(launched).Seconds()
 	r.PeakMB = peakMB()
+	if r.Commits = c.commits.Load(); r.Commits > 0 {
+		r.CommitMS = float64(c.committing.Load()) / float64(r.Commits) / 1e6
+	}
 	cancel()
 	return <-ended
 }

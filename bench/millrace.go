@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
+	"os"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/sr/srfake"
@@ -58,8 +60,14 @@ func work(ctx context.Context, c config, set *rules.Set, h baseline.Hop, ready f
 		App: h.Group, Brokers: h.Brokers, Instance: "bench", Set: set, Registry: reg,
 		Guarantee: topologies.Guarantee(c.guarantee), StateDir: h.Dir,
 		OnEvent: func(e topologies.Event) {
-			if e.Kind == topologies.Assigned {
+			switch e.Kind {
+			case topologies.Assigned:
 				once()
+			case topologies.Committed:
+				c.commits.Add(1)
+				c.committing.Add(int64(e.Took))
+			case topologies.Failed:
+				fmt.Fprintln(os.Stderr, "bench:", e.Err)
 			}
 		},
 	})

@@ -71,10 +71,15 @@ func byName() *kversion.Versions {
 	return v
 }
 
+// transactionLinger lets batches fill. It delays nobody: records of a transaction are not visible before its end, and
+// the commit's flush does not linger.
+const transactionLinger = 50 * time.Millisecond
+
 // open makes the transactional client, with a new epoch, and begins a transaction.
 func (p *producer) open(ctx context.Context) (err error) {
 	opts := append(p.options.producerOptions(), kgo.TransactionalID(p.id), kgo.TransactionTimeout(p.options.TransactionTimeout),
-		kgo.MaxVersions(byName()), kgo.WithHooks(p))
+		kgo.MaxVersions(byName()), kgo.WithHooks(p),
+		kgo.ProducerLinger(transactionLinger))
 	if p.txn, err = kgo.NewClient(append(opts, faultTransactions()...)...); err != nil {
 		return fmt.Errorf("transactional producer: %w", err)
 	}

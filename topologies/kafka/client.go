@@ -108,7 +108,7 @@ func (c *Client) Partitions(ctx context.Context, topics ...string) (map[string]i
 	q := kmsg.NewPtrMetadataRequest()
 	for _, name := range topics {
 		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
+		t.Topic = new(name)
 		q.Topics = append(q.Topics, t)
 	}
 	a, err := q.RequestWith(ctx, c.kgo)

@@ -132,8 +132,7 @@ func TestScanEndsAtMarkers(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	_, err := Connect(t.Context(), []string{"127.0.0.1:1"}, "test", 300*time.Millisecond)
-	var no *UnreachableError
-	if !errors.As(err, &no) {
+	if _, ok := errors.AsType[*UnreachableError](err); !ok {
 		t.Fatal(err)
 	}
 }

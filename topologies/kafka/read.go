@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -24,9 +25,9 @@ type Record struct {
 
 // Header returns the value of the last header of that name, nil without one.
 func (r *Record) Header(name string) []byte {
-	for i := len(r.Headers) - 1; i >= 0; i-- {
-		if r.Headers[i].Key == name {
-			return r.Headers[i].Value
+	for _, v := range slices.Backward(r.Headers) {
+		if v.Key == name {
+			return v.Value
 		}
 	}
 	return nil
