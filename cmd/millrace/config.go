@@ -210,8 +210,9 @@ func flat(n *yaml.Node) (string, bool) {
 			parts[i] = e.Value
 		}
 		return strings.Join(parts, ","), true
+	default:
+		return "", false
 	}
-	return "", false
 }
 
 // didYouMean is a hint when one of the names is close to the unknown one.

@@ -47,7 +47,7 @@ func (c *config) openRegistry(ctx context.Context) (*registry.Client, error) {
 
 // loadRules reads the rules that the options name.
 func (c *config) loadRules() (*rules.Set, error) {
-	return loadRules(c.options.rules, c.app, c.schemas...)
+	return loadRules(c.rules, c.app, c.schemas...)
 }
 
 // stateDir is the absolute path of the state, "" for none.
@@ -123,14 +123,16 @@ func (c *config) advice(err error) error {
 // inUse repeats options as flags, unless they have their defaults.
 func (c *config) inUse(keys ...string) string {
 	with := ""
+	var withSb126 strings.Builder
 	for _, key := range keys {
 		if v, ok := c.from[key]; ok && v.origin != "default" {
 			text := v.text
 			if u, e := url.Parse(text); e == nil && u.User != nil {
 				text = u.Redacted()
 			}
-			with += " --" + key + " " + quote(text)
+			withSb126.WriteString(" --" + key + " " + quote(text))
 		}
 	}
+	with += withSb126.String()
 	return with
 }

@@ -196,7 +196,7 @@ func (s *session) process(ctx context.Context) error {
 			playing = false
 		case err := <-s.team.ended:
 			cancel(err)
-			<-played
+			_ = <-played // it ends by the cancellation
 			return err
 		case <-tick.C:
 			share, n := s.player.progress()
@@ -300,7 +300,7 @@ func (s *session) greet() {
 // quote makes a path fit for a shell.
 func quote(s string) string {
 	for _, r := range s {
-		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '/' || r == '.' || r == '-' || r == '_' || r == ':' || r == ',') {
+		if ('a' > r || r > 'z') && ('A' > r || r > 'Z') && ('0' > r || r > '9') && r != '/' && r != '.' && r != '-' && r != '_' && r != ':' && r != ',' {
 			return strconv.Quote(s)
 		}
 	}

@@ -28,7 +28,7 @@ func TestDevStays(t *testing.T) {
 			"dev", "--rules", "testdata/project/rules", "--feed", "testdata/project/data/feed.yaml", "--output", "json",
 			"--kafka", "127.0.0.1:0", "--registry", "127.0.0.1:0", "--http", "127.0.0.1:0", "--pace", "100x",
 		})
-		in.Close()
+		_ = in.Close()
 	}()
 	var where addressesJSON
 	if err := json.NewDecoder(out).Decode(&where); err != nil {

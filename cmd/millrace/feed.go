@@ -33,8 +33,7 @@ type openFeed struct {
 func loadFeed(path, input string, set *rules.Set) (*openFeed, error) {
 	dir := filepath.Dir(path)
 	feed, err := rules.LoadFeed(os.DirFS(dir), filepath.Base(path), set)
-	var list rules.ErrorList
-	if errors.As(err, &list) {
+	if list, ok := errors.AsType[rules.ErrorList](err); ok {
 		return nil, within(dir, list)
 	}
 	if err != nil {
@@ -95,8 +94,7 @@ func (o *openFeed) table() (func() ([]string, error), error) {
 		if err == nil {
 			o.line, _ = r.FieldPos(0)
 		}
-		var bad *csv.ParseError
-		if errors.As(err, &bad) {
+		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
 			o.line = bad.StartLine
 			return nil, &rules.RowError{Code: "csv", Msg: bad.Err.Error()}
 		}
@@ -178,8 +176,7 @@ func (o *openFeed) next(now func() int64) (event, error) {
 
 // failure names the field and the expression that a row fails at.
 func (o *openFeed) failure(err error) error {
-	var eval *rules.EvalError
-	if errors.As(err, &eval) {
+	if eval, ok := errors.AsType[*rules.EvalError](err); ok {
 		what, source, line := "", "", 0
 		look := func(name string, x *rules.Expr) {
 			if x != nil && x.Pos().Line <= eval.Pos.Line && x.Pos().Line > line {

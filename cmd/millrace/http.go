@@ -79,7 +79,7 @@ func (w *web) serve(l net.Listener) (stop func()) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if s.Shutdown(ctx) != nil {
-			s.Close()
+			_ = s.Close()
 		}
 		<-done
 	}

@@ -58,7 +58,7 @@ func produce(ctx context.Context, sh *shell, cfg *config, name, path, format str
 	if err != nil {
 		return err
 	}
-	defer data.Close()
+	defer data.Close() //nolint:errcheck // it was only read
 	rows, err := openObjects(data, stream.Schema, format)
 	if err != nil {
 		return &exitError{codeUsage, fmt.Errorf("%s: %w", data.name, err)}
@@ -99,8 +99,7 @@ func produce(ctx context.Context, sh *shell, cfg *config, name, path, format str
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		var bad *rowFailure
-		if errors.As(err, &bad) {
+		if bad, ok := errors.AsType[*rowFailure](err); ok {
 			if failed++; failed <= maxShown {
 				failures = append(failures, bad)
 			}
@@ -148,8 +147,7 @@ func (p *importer) next(now time.Time) (*kafka.Record, error) {
 			return r, nil
 		}
 	}
-	var fatal *fatalError
-	if errors.As(err, &fatal) {
+	if _, ok := errors.AsType[*fatalError](err); ok {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
 	return nil, &rowFailure{p.name, line, p.row, err}

@@ -56,8 +56,7 @@ func loadRules(dir, app string, schemaDirs ...string) (*rules.Set, error) {
 		return nil, err
 	}
 	set, err := rules.Load(os.DirFS(dir), rules.Options{Catalog: c, App: app})
-	var list rules.ErrorList
-	if errors.As(err, &list) {
+	if list, ok := errors.AsType[rules.ErrorList](err); ok {
 		return nil, within(dir, list)
 	}
 	return set, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -56,7 +57,7 @@ func reachable(a net.Addr) string {
 	return a.String()
 }
 
-func (r *embeddedRegistry) close() { r.server.Close() }
+func (r *embeddedRegistry) close() { _ = r.server.Close() }
 
 // maxRegistryBody is a schema with the JSON around it.
 const maxRegistryBody = 2 * schemas.MaxSchemaSize
@@ -106,9 +107,7 @@ func (r *embeddedRegistry) change(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	for k, v := range a.header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	w.Write(a.body.Bytes()) //nolint:errcheck // the client's loss
 }

@@ -42,8 +42,7 @@ func execute(ctx context.Context, sh *shell, args []string) int {
 
 // report tells the user what went wrong.
 func report(sh *shell, err error) {
-	var list rules.ErrorList
-	if errors.As(err, &list) {
+	if list, ok := errors.AsType[rules.ErrorList](err); ok {
 		printRuleErrors(sh.err, list, sh.color(sh.err))
 		return
 	}

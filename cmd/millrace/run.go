@@ -96,7 +96,7 @@ func run(ctx context.Context, sh *shell, cfg *config) error {
 		return err
 	}
 	if ctx.Err() == nil {
-		return fmt.Errorf("the worker ended by itself")
+		return errors.New("the worker ended by itself")
 	}
 	logger.Info("stopped")
 	return nil

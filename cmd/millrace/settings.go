@@ -112,7 +112,7 @@ func addresses(p *[]string) func(string) error {
 			return err
 		}
 		if len(*p) == 0 {
-			return fmt.Errorf("name at least one host:port")
+			return errors.New("name at least one host:port")
 		}
 		for _, a := range *p {
 			if host, port, ok := strings.Cut(a, ":"); host == "" || ok && port == "" || strings.Contains(a, "/") {
@@ -127,7 +127,7 @@ func webAddress(p *string) func(string) error {
 	return func(s string) error {
 		u, err := url.Parse(s)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			return fmt.Errorf("want an address like http://host:8081") // the text may hold a password
+			return errors.New("want an address like http://host:8081") // the text may hold a password
 		}
 		*p = s
 		return nil

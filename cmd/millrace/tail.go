@@ -115,7 +115,7 @@ func tail(ctx context.Context, sh *shell, cfg *config, o tailOptions, name, form
 
 // tailed finds the topic of a stream, or takes the name as that of a topic, and compiles the condition.
 func tailed(cfg *config, name, where string) (topic string, _ *rules.Filter, err error) {
-	_, noDir := os.Stat(cfg.options.rules)
+	_, noDir := os.Stat(cfg.rules)
 	if noDir != nil && where == "" {
 		return name, nil, nil // topics can be read without rules
 	}

@@ -38,7 +38,7 @@ func TestRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer r.Close()
+			defer func() { _ = r.Close() }()
 			if r.Schema().Name() != "shop.Sale" {
 				t.Errorf("schema %s", r.Schema())
 			}

@@ -33,7 +33,7 @@ func (r *Record) Header(name string) []byte {
 	return nil
 }
 
-// ErrStop, returned by the function that gets the records, ends reading without an error.
+// ErrStop ends reading without an error when the function that gets the records returns it.
 var ErrStop = errors.New("stop reading")
 
 // Scan hands over the committed records, and the markers, of [from, to), partition by partition in order. Partitions
