@@ -9,9 +9,9 @@ import (
 // Writer is the content of the header HeaderWriter of a derived record. It says who wrote the record, what may still come from
 // that writer, and which source record set the chain of rules off; readers need it for event time and for the total order.
 type Writer struct {
-	Name       string // the rule's id
+	Name       string // the rule's id; with "@" and the stream's name when a group per stream runs the rule
 	Partition  int32  // partition of the rule's group
-	OutputTime int64  // ms: no later record of this writer has a smaller event time
+	OutputTime int64  // ms: no later record of this writer has a smaller event time; 0 promises nothing
 	Origin     Origin
 	Ordinal    int64 // counts the outputs of one step of the rule
 }

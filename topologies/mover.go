@@ -49,7 +49,7 @@ func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error
 		id := schemas.InputID(m.Topic, m.Partition, m.Offset)
 		k.Headers = append(k.Headers, kgo.RecordHeader{Key: headerInput, Value: []byte(id)})
 	}
-	w := schemas.Writer{Name: mv.Name, Partition: p.number, OutputTime: s.outputTime(), Origin: *p.source.origin()}
+	w := schemas.Writer{Name: mv.Name, Partition: p.number, OutputTime: p.outputTime(), Origin: *p.source.origin()}
 	k.Headers = append(k.Headers, kgo.RecordHeader{Key: schemas.HeaderWriter, Value: w.Append(nil)})
 	if size, limit := recordSize(k), p.run.runner.limit(mv.Topic); size > limit { // unpacked, a record can be larger than its topic takes
 		p.keyless(s, mv, m, &processors.StepError{Rule: mv.Name, Code: "record_too_large", Err: fmt.Errorf("%d bytes for %s, which takes %d", size, mv.Topic, limit)})

@@ -22,7 +22,7 @@ type partition struct {
 	run    *incarnation
 	number int32
 	store  *store // nil without state
-	inputs map[*Input]*stepper
+	inputs []*stepper
 	result processors.Result
 	out    writer
 	clock  int64 // wall clock of the batch, ms
@@ -60,7 +60,7 @@ func (s *ruleState) Row(entity, cell string) (*processors.Row, error) {
 }
 
 func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
-	p := &partition{run: x, number: number, store: st, inputs: map[*Input]*stepper{}, counts: newCounts(x.runner.plan), limit: x.runner.limit(x.runner.plan.Table())}
+	p := &partition{run: x, number: number, store: st, counts: newCounts(x.runner.plan), limit: x.runner.limit(x.runner.plan.Table())}
 	p.out = writer{run: x, counts: &p.counts}
 	p.source.partition = p
 	p.event.Source = &p.source
@@ -78,7 +78,7 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 		for _, m := range in.Moves {
 			s.moves = append(s.moves, newMover(m))
 		}
-		p.inputs[in] = s
+		p.inputs = append(p.inputs, s)
 	}
 	return p, nil
 }
@@ -87,7 +87,7 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 // letters.
 func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) error {
 	p.clock = time.Now().UnixMilli()
-	s := p.inputs[in]
+	s := p.stepper(in)
 	for _, m := range records {
 		if err := p.record(s, m); err != nil {
 			return fmt.Errorf("offset %d: %w", m.Offset, err)
@@ -95,6 +95,15 @@ func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) error {
 	}
 	p.counts.add(in, int64(len(records)))
 	return nil
+}
+
+func (p *partition) stepper(in *Input) *stepper {
+	for _, s := range p.inputs {
+		if s.Input == in {
+			return s
+		}
+	}
+	return nil // not reached: every input of the group is there
 }
 
 // record processes one record.
@@ -290,9 +299,15 @@ func stepCode(err error) string {
 	return "failed"
 }
 
-// outputTime is a time that no later output of a rule of this input is older than, as far as this partition's source
-// is within its declared disorder.
-func (s *stepper) outputTime() int64 { return s.latest - s.Stream.OutOfOrder }
+// outputTime is a time that no later output of the partition's rules is older than, as far as its inputs keep within
+// their declared disorder: the least of the inputs' times. 0 promises nothing: an input has not been heard of yet.
+func (p *partition) outputTime() int64 {
+	least := int64(maxTime)
+	for _, s := range p.inputs {
+		least = min(least, s.latest-s.Stream.OutOfOrder)
+	}
+	return max(0, least)
+}
 
 // committed adds the partition's counts to the group's: what is counted has happened.
 func (p *partition) committed() { p.run.runner.metrics.take(&p.counts) }

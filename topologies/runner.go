@@ -30,16 +30,26 @@ type runner struct {
 	failed error // of the last incarnation
 }
 
-// constants are header values that the group's records share.
+// constants are what the group's records share. Nobody writes to them.
 type constants struct {
 	specVersion, contentType []byte
-	sources                  map[*rules.Rule][]byte
+	rules                    map[*rules.Rule]ruleConstants
+}
+
+type ruleConstants struct {
+	source []byte // ce_source
+	timed  bool   // the outputs' event time is their input's: a rule may select another one
+	shared bool   // several groups run the rule, one per input
 }
 
 func newConstants(o *Options, g *Group) constants {
-	c := constants{specVersion: []byte("1.0"), contentType: []byte("application/avro"), sources: map[*rules.Rule][]byte{}}
+	c := constants{specVersion: []byte("1.0"), contentType: []byte("application/avro"), rules: map[*rules.Rule]ruleConstants{}}
 	for _, r := range g.Rules {
-		c.sources[r] = []byte("/" + o.App + "/" + r.Domain + "/" + r.Name)
+		rc := ruleConstants{source: []byte("/" + o.App + "/" + r.Domain + "/" + r.Name), timed: true, shared: r.By == nil && len(r.Inputs) > 1}
+		for _, rt := range r.Routes {
+			rc.timed = rc.timed && (rt.TimeIndex < 0 || rt.Fields[rt.TimeIndex].Expr == nil)
+		}
+		c.rules[r] = rc
 	}
 	return c
 }

@@ -134,7 +134,8 @@ func (w *writer) headers(p *partition, s *stepper, t *target, rule *rules.Rule, 
 	add(schemas.HeaderSpecVersion, w.run.runner.constants.specVersion)
 	add(schemas.HeaderID, id)
 	add(schemas.HeaderType, t.kind)
-	add(schemas.HeaderSource, w.run.runner.constants.sources[rule])
+	shared := w.run.runner.constants.rules[rule]
+	add(schemas.HeaderSource, shared.source)
 	w.grab(32)
 	at := len(w.buf)
 	w.buf = w.time.append(w.buf, o.Time)
@@ -144,7 +145,13 @@ func (w *writer) headers(p *partition, s *stepper, t *target, rule *rules.Rule, 
 	if trace := header(p.source.message, schemas.HeaderTrace); len(trace) > 0 && len(trace) <= 64 {
 		add(schemas.HeaderTrace, trace)
 	}
-	h := schemas.Writer{Name: rule.ID, Partition: p.number, OutputTime: s.outputTime(), Origin: *p.source.origin(), Ordinal: int64(o.Ordinal)}
+	h := schemas.Writer{Name: rule.ID, Partition: p.number, Origin: *p.source.origin(), Ordinal: int64(o.Ordinal)}
+	if shared.shared {
+		h.Name += "@" + s.Stream.Name
+	}
+	if shared.timed {
+		h.OutputTime = p.outputTime()
+	}
 	w.grab(256 + len(h.Origin.Key))
 	at = len(w.buf)
 	w.buf = h.Append(w.buf)
