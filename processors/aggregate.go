@@ -74,6 +74,9 @@ func (a *aggregate) Step(s State, e *Event, r *Result) error {
 	next := old.grow(len(a.rule.Aggregates))
 	next.shape = a.shape
 	next.take(cause)
+	if n := len(next.version); n > schemas.MaxVersion {
+		return stepError(a.rule, "bad_context", "the version vectors of %q name %d regions; %d are the most", entity, n, schemas.MaxVersion)
+	}
 	for i := range a.rule.Aggregates {
 		if err := a.add(&next.sums[i], &a.rule.Aggregates[i]); err != nil {
 			return err
