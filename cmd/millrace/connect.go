@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -122,17 +123,15 @@ func (c *config) advice(err error) error {
 
 // inUse repeats options as flags, unless they have their defaults.
 func (c *config) inUse(keys ...string) string {
-	with := ""
-	var withSb126 strings.Builder
+	var with strings.Builder
 	for _, key := range keys {
 		if v, ok := c.from[key]; ok && v.origin != "default" {
 			text := v.text
 			if u, e := url.Parse(text); e == nil && u.User != nil {
 				text = u.Redacted()
 			}
-			withSb126.WriteString(" --" + key + " " + quote(text))
+			with.WriteString(" --" + key + " " + quote(text))
 		}
 	}
-	with += withSb126.String()
-	return with
+	return with.String()
 }
