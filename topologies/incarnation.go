@@ -270,6 +270,7 @@ func (x *incarnation) commit() error {
 	for _, p := range parts {
 		p.committed()
 	}
+	x.runner.purge(marks)
 	x.runner.committed(n, time.Since(start))
 	return nil
 }

@@ -40,7 +40,7 @@ type Options struct {
 	SessionTimeout     time.Duration // default 6 s, the least that brokers allow by default
 	Replication        int16         // of internal topics; default: the broker's
 	DeleteRetention    time.Duration // delete.retention.ms of changelogs; default 24 h
-	CacheRows          int           // decoded rows kept in memory over all partitions of a group; default 200,000
+	CacheRows          int           // decoded rows of up to 1 KiB kept in memory over all partitions of a group; default 200,000
 	WallClock          bool          // dead-letter records further ahead of the wall clock than max_lead
 
 	Logger  *slog.Logger          // default: discard

@@ -36,6 +36,7 @@ type Input struct {
 	Rekeyed bool    // a repartition topic: its record key is the entity
 	Rules   []use   // what runs on each record
 	Moves   []*Move // repartition topics that this group feeds from here
+	Sole    bool    // no other group reads the topic
 	Guard   bool    // this group dead-letters records of the stream that nobody can read
 }
 
@@ -227,12 +228,18 @@ func (p *planner) move(r *rules.Rule, i int) *Move {
 // finish orders everything by name and gives each stream one group that answers for its unreadable records.
 func (p *planner) finish() {
 	p.plan.Groups = slices.SortedFunc(maps.Values(p.groups), func(a, b *Group) int { return cmp.Compare(a.Name, b.Name) })
-	guarded := map[string]bool{}
+	guarded, readers := map[string]bool{}, map[string]int{}
 	for _, g := range p.plan.Groups {
 		slices.SortFunc(g.Inputs, func(a, b *Input) int { return cmp.Compare(a.Topic, b.Topic) })
 		for _, in := range g.Inputs {
 			in.Guard = in.Rekeyed || !guarded[in.Topic]
 			guarded[in.Topic] = true
+			readers[in.Topic]++
+		}
+	}
+	for _, g := range p.plan.Groups {
+		for _, in := range g.Inputs {
+			in.Sole = readers[in.Topic] == 1
 		}
 	}
 }

@@ -24,6 +24,8 @@ type runner struct {
 	topics    map[string]topicInfo
 	constants constants
 
+	purger purger
+
 	mu     sync.Mutex
 	ready  bool
 	claims map[string][]int32

@@ -30,6 +30,7 @@ type store struct {
 	db              *leveldb.DB
 
 	rows   map[string]*row
+	size   int // of the rows, encoded
 	dirty  []*row
 	stale  map[string]bool // rules, by id, whose cells of another shape have been reported
 	epoch  uint32          // commits so far: rows not used since the last one may be dropped
@@ -43,6 +44,7 @@ type store struct {
 type row struct {
 	processors.Row
 	cell    []byte // the key in the local copy: cellPrefix and Key
+	size    int    // encoded, when last seen
 	encoded []byte // of a changed row, between flush and committed; nil deletes
 	epoch   uint32
 }
@@ -57,6 +59,7 @@ type storeMeta struct {
 const (
 	storeFormat = 1
 	cellPrefix  = "c"
+	rowBytes    = 1 << 10 // of a common row, encoded: what CacheRows counts with
 )
 
 var metaKey = []byte("m")
@@ -243,6 +246,7 @@ func (s *store) row(rule processors.Operator, id, entity, cell string) (*process
 		return nil, fmt.Errorf("cell %q of %s/%d: %w", r.Key, s.topic, s.part, err)
 	}
 	s.rows[r.Key] = r
+	s.resize(r, len(r.cell)+len(b))
 	return &r.Row, nil
 }
 
@@ -282,6 +286,7 @@ func (s *store) flush() {
 			r.encoded = arena[at:len(arena):len(arena)]
 		}
 		k.Value = r.encoded
+		s.resize(r, len(r.cell)+len(r.encoded))
 		s.run.producer.add(k, acked)
 	}
 }
@@ -317,19 +322,27 @@ func (s *store) committed(limit int) error {
 	return nil
 }
 
-// evict drops rows that no record has touched lately once there are more than limit. All are clean.
+// evict drops rows that no record has touched lately once there are more than limit, or as many bytes as so many rows of
+// common size. All are clean.
 func (s *store) evict(limit int) {
-	if len(s.rows) <= limit {
+	if len(s.rows) <= limit && s.size <= limit*rowBytes {
 		return
 	}
 	for k, r := range s.rows {
-		if r.epoch != s.epoch || len(s.rows) > 2*limit {
+		if r.epoch != s.epoch || len(s.rows) > 2*limit || s.size > 2*limit*rowBytes {
 			delete(s.rows, k)
+			s.size -= r.size
 		}
-		if len(s.rows) <= limit*3/4 {
+		if len(s.rows) <= limit*3/4 && s.size <= limit*rowBytes*3/4 {
 			return
 		}
 	}
+}
+
+// resize notes the encoded size of a row.
+func (s *store) resize(r *row, n int) {
+	s.size += n - r.size
+	r.size = n
 }
 
 // GetOffset tells goka, together with the topic manager, that nothing is left to recover.
