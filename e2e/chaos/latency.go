@@ -18,8 +18,28 @@ import (
 // Latency is how long events take from the producer's send to a read_committed reader of what was derived from them.
 type Latency struct {
 	Run
-	Events             int
+	Hop    Quantiles // to the derived record
+	Source Quantiles // to the event itself, in its topic: what the broker and this machine take
+}
+
+// Quantiles of durations.
+type Quantiles struct {
+	N                  int
 	P50, P95, P99, Max time.Duration
+}
+
+func quantiles(ds []time.Duration) Quantiles {
+	slices.Sort(ds)
+	n := len(ds)
+	if n == 0 {
+		return Quantiles{}
+	}
+	return Quantiles{n, ds[n/2], ds[n*95/100], ds[n*99/100], ds[n-1]}
+}
+
+func (q Quantiles) String() string {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	return fmt.Sprintf("p50 %.1f ms, p95 %.1f ms, p99 %.1f ms, max %.1f ms of %d", ms(q.P50), ms(q.P95), ms(q.P99), ms(q.Max), q.N)
 }
 
 // Latency measures the run's rule, whose output goes to the stream, for a while, after as long a warm-up as it takes
@@ -50,7 +70,7 @@ func (c Run) Latency(ctx context.Context, stream string, warm, measure time.Dura
 
 	var mu sync.Mutex
 	sent := map[string]time.Time{}
-	var took []time.Duration
+	took := map[string][]time.Duration{}
 	var failed error
 	from := time.Now().Add(warm)
 	x.load.sent = func(e *Event, at time.Time) {
@@ -58,30 +78,33 @@ func (c Run) Latency(ctx context.Context, stream string, warm, measure time.Dura
 		defer mu.Unlock()
 		sent[identity(e.Account, e.Seq)] = at
 	}
-	s := x.live.set.Stream(stream)
 	see := func(r *kgo.Record) {
 		now := time.Now()
 		_, body, err := schemas.Frame(r.Value)
-		if err == nil {
-			var m map[string]any
-			if m, err = s.Schema.DecodeAny(body); err == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				id := fmt.Sprintf("%v/%v", m["account"], m["seq"])
-				if at := sent[id]; at.After(from) {
-					took = append(took, now.Sub(at))
-				}
-				delete(sent, id)
-				return
-			}
+		if err != nil && r.Topic == streamEvents {
+			return // poison
 		}
-		failed = err
+		var m map[string]any
+		if err == nil {
+			m, err = x.live.set.Stream(r.Topic).Schema.DecodeAny(body)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			if r.Topic != streamEvents {
+				failed = err
+			}
+			return
+		}
+		if at := sent[fmt.Sprintf("%v/%v", m["account"], m["seq"])]; at.After(from) {
+			took[r.Topic] = append(took[r.Topic], now.Sub(at))
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, warm+measure+2*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
 	var following error
-	wg.Go(func() { following = follow(ctx, b.addrs, []string{stream}, see) })
+	wg.Go(func() { following = follow(ctx, b.addrs, []string{stream, streamEvents}, see) })
 	loading, stop := context.WithTimeout(ctx, warm+measure)
 	defer stop()
 	if err := x.load.run(loading, b.addrs); err != nil {
@@ -91,10 +114,8 @@ func (c Run) Latency(ctx context.Context, stream string, warm, measure time.Dura
 	if following != nil {
 		return nil, following
 	}
-	if failed != nil || len(took) == 0 {
+	if failed != nil || len(took[stream]) == 0 {
 		return nil, fmt.Errorf("no output could be measured: %w\n%s", failed, x.logTail())
 	}
-	slices.Sort(took)
-	n := len(took)
-	return &Latency{Run: c, Events: n, P50: took[n/2], P95: took[n*95/100], P99: took[n*99/100], Max: took[n-1]}, nil
+	return &Latency{c, quantiles(took[stream]), quantiles(took[streamEvents])}, nil
 }

@@ -65,12 +65,16 @@ func run() error {
 	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("instance", o.Instance)
 	var w *topologies.Worker
 	var mu sync.Mutex
+	commits := map[string][]time.Duration{}
 	o.OnEvent = func(e topologies.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Kind == topologies.Committed {
+			commits[e.Group] = append(commits[e.Group], e.Took)
+		}
 		if e.Kind != topologies.Assigned {
 			return
 		}
-		mu.Lock()
-		defer mu.Unlock()
 		if err := json.NewEncoder(os.Stdout).Encode(w.Status()); err != nil {
 			os.Exit(3)
 		}
@@ -78,5 +82,12 @@ func run() error {
 	if w, err = topologies.NewWorker(ctx, o); err != nil {
 		return err
 	}
-	return w.Run(ctx)
+	err = w.Run(ctx)
+	mu.Lock()
+	defer mu.Unlock()
+	for group, took := range commits {
+		slices.Sort(took)
+		o.Logger.Info("commits", "group", group, "n", len(took), "p50", took[len(took)/2], "p99", took[len(took)*99/100])
+	}
+	return err
 }
