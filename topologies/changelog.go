@@ -76,13 +76,13 @@ func topicID(ctx context.Context, cl *kgo.Client, topic string) ([16]byte, error
 	if err != nil {
 		return [16]byte{}, fmt.Errorf("metadata of %s: %w", topic, err)
 	}
-	for _, t := range a.Topics {
-		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
-			return [16]byte{}, fmt.Errorf("metadata of %s: %w", topic, err)
-		}
-		return t.TopicID, nil
+	if len(a.Topics) != 1 {
+		return [16]byte{}, fmt.Errorf("metadata of %s: %d topics in the answer", topic, len(a.Topics))
 	}
-	return [16]byte{}, fmt.Errorf("metadata of %s: empty answer", topic)
+	if err := kerr.ErrorForCode(a.Topics[0].ErrorCode); err != nil {
+		return [16]byte{}, fmt.Errorf("metadata of %s: %w", topic, err)
+	}
+	return a.Topics[0].TopicID, nil
 }
 
 // hasOffset reports whether a group has committed an offset in some topic's partition of that number.

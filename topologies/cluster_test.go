@@ -150,7 +150,7 @@ func (c *cluster) resize(topic string, bytes int) {
 	r := kmsg.NewIncrementalAlterConfigsRequestResource()
 	r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, topic
 	x := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-	x.Name, x.Value = "max.message.bytes", kmsg.StringPtr(strconv.Itoa(bytes))
+	x.Name, x.Value = "max.message.bytes", new(strconv.Itoa(bytes))
 	r.Configs = append(r.Configs, x)
 	q.Resources = append(q.Resources, r)
 	a, err := q.RequestWith(c.t.Context(), c.client)

@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -29,7 +30,7 @@ func newCounts(g *Group) counts {
 	for _, in := range g.Inputs { // rules of other groups that read a repartition topic fed from here
 		for _, m := range in.Moves {
 			for _, u := range m.Uses {
-				c.rules = append(c.rules[:len(c.rules):len(c.rules)], u.Rule)
+				c.rules = append(slices.Clip(c.rules), u.Rule)
 			}
 		}
 	}

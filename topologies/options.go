@@ -64,11 +64,11 @@ type Event struct {
 type EventKind uint8
 
 const (
-	// Assigned: partitions are assigned and their state is restored.
+	// Assigned says that partitions are assigned and their state is restored.
 	Assigned EventKind = iota + 1
-	// Committed: a transaction ended well.
+	// Committed says that a transaction ended well.
 	Committed
-	// Failed: an incarnation ended with an error; another follows.
+	// Failed says that an incarnation ended with an error; another follows.
 	Failed
 )
 

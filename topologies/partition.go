@@ -3,6 +3,7 @@ package topologies
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -141,10 +142,8 @@ func (p *partition) read(s *stepper, m *sarama.ConsumerMessage) (code string, er
 	if !utf8.Valid(m.Key) {
 		return "bad_key", errors.New("the key is no UTF-8")
 	}
-	for _, c := range m.Key {
-		if c == 0 {
-			return "bad_key", errors.New("the key holds a NUL byte")
-		}
+	if slices.Contains(m.Key, 0) {
+		return "bad_key", errors.New("the key holds a NUL byte")
 	}
 	dec, body, err := s.decode(p.run.runner.decoders, m.Value)
 	if err != nil {
@@ -292,8 +291,7 @@ func (p *partition) misplaced(s *stepper, m *sarama.ConsumerMessage) (key string
 
 // stepCode is the dead letter's code for a failing rule.
 func stepCode(err error) string {
-	var e *processors.StepError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*processors.StepError](err); ok {
 		return e.Code
 	}
 	return "failed"

@@ -58,6 +58,7 @@ type Move struct {
 // TopicKind says who owns a topic and how it is kept.
 type TopicKind string
 
+// The kinds of topics.
 const (
 	SourceTopic    TopicKind = "source"      // written by others
 	DerivedTopic   TopicKind = "derived"     // written by rules, read by others

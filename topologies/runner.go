@@ -2,7 +2,7 @@ package topologies
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -97,7 +97,7 @@ func (g *runner) run(ctx context.Context) {
 			return
 		}
 		if err == nil {
-			err = fmt.Errorf("goka ended without an error")
+			err = errors.New("goka ended without an error")
 		}
 		g.logger.Error("the group begins again from its last commit", "error", err, "pause", pause)
 		g.metrics.failures.Inc()

@@ -1,6 +1,8 @@
 package topologies
 
 import (
+	"slices"
+
 	"github.com/IBM/sarama"
 
 	"github.com/millrace-io/millrace/schemas"
@@ -106,9 +108,9 @@ func moved(m *sarama.ConsumerMessage) string { return string(header(m, headerInp
 
 // header returns the last header of that name, nil without one.
 func header(m *sarama.ConsumerMessage, name string) []byte {
-	for i := len(m.Headers) - 1; i >= 0; i-- {
-		if string(m.Headers[i].Key) == name {
-			return m.Headers[i].Value
+	for _, h := range slices.Backward(m.Headers) {
+		if string(h.Key) == name {
+			return h.Value
 		}
 	}
 	return nil

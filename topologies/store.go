@@ -92,7 +92,7 @@ func (x *incarnation) newStore(topic string, part int32) (*store, error) {
 	case err == nil:
 		s.meta, _ = parseStoreMeta(b)
 	case !errors.Is(err, leveldb.ErrNotFound):
-		s.db.Close()
+		_ = s.db.Close() // the error that matters is the one of reading
 		return nil, fmt.Errorf("read the local store of %s/%d: %w", topic, part, err)
 	}
 	return s, nil

@@ -121,6 +121,7 @@ func (p *Plan) Missing(have Topics, o Options) []Creation {
 			// Records carry event times, which retention goes by: years that are replayed must not vanish.
 			c.Config["retention.ms"] = "-1"
 			c.Config["message.timestamp.type"] = "CreateTime"
+		default: // the streams' owners say how they are kept
 		}
 		out = append(out, c)
 	}
@@ -151,7 +152,7 @@ func (p *Plan) widen(ctx context.Context, cl *kgo.Client, have Topics) error {
 		r := kmsg.NewIncrementalAlterConfigsRequestResource()
 		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, t.Name
 		c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-		c.Name, c.Value = "max.message.bytes", kmsg.StringPtr(strconv.Itoa(want))
+		c.Name, c.Value = "max.message.bytes", new(strconv.Itoa(want))
 		r.Configs = append(r.Configs, c)
 		q.Resources = append(q.Resources, r)
 		info.maxBytes = want

@@ -143,7 +143,7 @@ func (w *Worker) targets(ctx context.Context, have Topics) (map[*rules.Stream]*t
 				return nil, fmt.Errorf("schema of %s: %w", s.Name, err)
 			}
 			info := have[s.Topic]
-			out[s] = &target{stream: s, encoder: enc, schemaID: id, partitions: info.partitions, kind: []byte(eventType(w.options.App, s)), limit: info.maxBytes - batchRoom}
+			out[s] = &target{stream: s, encoder: enc, schemaID: id, partitions: info.partitions, kind: []byte(EventType(w.options.App, s)), limit: info.maxBytes - batchRoom}
 		}
 	}
 	if len(missing) > 0 {
@@ -156,8 +156,8 @@ func (w *Worker) targets(ctx context.Context, have Topics) (map[*rules.Stream]*t
 // Subject is the registry subject of a stream's values.
 func Subject(s *rules.Stream) string { return s.Topic + "-value" }
 
-// eventType is the CloudEvents type of a stream's events.
-func eventType(app string, s *rules.Stream) string { return "io." + app + "." + s.Name + ".v1" }
+// EventType is the CloudEvents type of a stream's events.
+func EventType(app string, s *rules.Stream) string { return "io." + app + "." + s.Name + ".v1" }
 
 // Plan is the worker's layout.
 func (w *Worker) Plan() *Plan { return w.plan }
