@@ -21,7 +21,7 @@ const (
 	// ExactlyOnce puts derived records into the transaction of their state and offsets. The default.
 	ExactlyOnce Guarantee = "exactly_once"
 	// AtLeastOnce sends derived records at once. A crash repeats those of the last commit interval, with the same
-	// event ids.
+	// event ids. Records that a table of the same rules takes in are not among them (see counted).
 	AtLeastOnce Guarantee = "at_least_once"
 )
 

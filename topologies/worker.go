@@ -121,6 +121,7 @@ func (e *SchemaError) Error() string {
 // targets looks up the schema id of every stream that a rule writes.
 func (w *Worker) targets(ctx context.Context, have Topics) (map[*rules.Stream]*target, error) {
 	out := map[*rules.Stream]*target{}
+	counted := counted(w.options.Set)
 	var missing []string
 	for _, r := range w.options.Set.Rules {
 		for _, rt := range r.Routes {
@@ -143,7 +144,7 @@ func (w *Worker) targets(ctx context.Context, have Topics) (map[*rules.Stream]*t
 				return nil, fmt.Errorf("schema of %s: %w", s.Name, err)
 			}
 			info := have[s.Topic]
-			out[s] = &target{stream: s, encoder: enc, schemaID: id, partitions: info.partitions, kind: []byte(EventType(w.options.App, s)), limit: info.maxBytes - batchRoom}
+			out[s] = &target{stream: s, encoder: enc, schemaID: id, partitions: info.partitions, kind: []byte(EventType(w.options.App, s)), limit: info.maxBytes - batchRoom, counted: counted[s]}
 		}
 	}
 	if len(missing) > 0 {

@@ -54,9 +54,16 @@ type target struct {
 	partitions int32
 	kind       []byte // ce_type; nobody writes to it
 	limit      int    // largest record, bytes
+	counted    bool   // a repeated record would count twice in a table
 }
 
 func timeOf(ms int64) time.Time { return time.UnixMilli(ms) }
+
+// outgoing is a derived record that waits until its step has succeeded.
+type outgoing struct {
+	record  *kgo.Record
+	counted bool
+}
 
 // writer turns outputs into records. It encodes into chunks that the records share; they live until the last of their
 // records is acknowledged.
@@ -64,7 +71,7 @@ type writer struct {
 	run     *incarnation
 	counts  *counts
 	buf     []byte
-	pending []*kgo.Record
+	pending []outgoing
 
 	records []kgo.Record       // not handed out yet
 	spare   []kgo.RecordHeader // handed out; the rest of the capacity is free
@@ -118,7 +125,7 @@ func (w *writer) encode(p *partition, s *stepper, rule *rules.Rule, r *processor
 		if size := recordSize(k); size > t.limit {
 			return &processors.StepError{Rule: rule.ID, Code: "output_too_large", Err: fmt.Errorf("%d bytes for %s, whose topic takes %d", size, o.Stream.Topic, t.limit)}
 		}
-		w.pending = append(w.pending, k)
+		w.pending = append(w.pending, outgoing{k, t.counted})
 	}
 	return nil
 }
@@ -190,9 +197,13 @@ func (s *stamp) append(b []byte, ms int64) []byte {
 
 // send writes what encode has made.
 func (w *writer) send() {
-	for i, k := range w.pending {
-		w.run.producer.emit(k)
-		w.pending[i] = nil
+	for i, o := range w.pending {
+		if o.counted {
+			w.run.producer.add(o.record, nil)
+		} else {
+			w.run.producer.emit(o.record)
+		}
+		w.pending[i] = outgoing{}
 	}
 	w.pending = w.pending[:0]
 }
