@@ -25,14 +25,13 @@ func CheckReadable(writer, reader *Schema) error {
 	return nil
 }
 
-// CheckChange tells whether a stream's schema may change from old to new: readers that have the new one must be able to read what
-// was written with the old one (what registries call BACKWARD). The error is a *CompatibilityError that names the field.
-func CheckChange(old, new *Schema) error { return CheckReadable(old, new) }
+// CheckChange tells whether a stream's schema may change from the one to the other: readers that have after must be able to read
+// what was written with before (what registries call BACKWARD). The error is a *CompatibilityError that names the field.
+func CheckChange(before, after *Schema) error { return CheckReadable(before, after) }
 
 func compatibilityError(writer, reader *Schema, err error) error {
 	e := &CompatibilityError{Writer: writer.Name(), Reader: reader.Name(), Msg: err.Error(), Err: err}
-	var c *avro.CompatibilityError
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*avro.CompatibilityError](err); ok {
 		e.Field = fieldPath(c.Path, reader.root.name)
 		e.Msg = fmt.Sprintf("%s (writer: %s, reader: %s)", c.Detail, c.WriterType, c.ReaderType)
 		if strings.Contains(c.Detail, "default") {

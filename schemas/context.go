@@ -180,7 +180,7 @@ func (d *ContextDecoder) Decode(b []byte, c *Context) error {
 	if !ok {
 		r = d.decoder.projection.New()
 	}
-	defer d.records.Put(r)
+	defer d.records.Put(r) //nolint:staticcheck // SA6002: a Record is one pointer, an interface holds it without an allocation
 	d.release(r)
 	if err := d.decoder.Decode(b, r); err != nil {
 		return err

@@ -145,8 +145,7 @@ var errForeignRecord = errors.New("schemas: a record of another projection")
 func (d *Decoder) DecodeJSON(b []byte, into Record) error {
 	bin, err := d.writer.fromJSON(b, true)
 	if err != nil {
-		var v *ValueError
-		if errors.As(err, &v) {
+		if v, ok := errors.AsType[*ValueError](err); ok {
 			return &DecodeError{Code: CodeMalformed, Field: v.Field, Err: errors.New(v.Msg)}
 		}
 		return &DecodeError{Code: CodeMalformed, Err: err}

@@ -40,12 +40,14 @@ func TestEvolution(t *testing.T) {
 		"nested, one added": {
 			record(`{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"x","type":"int"}]}}`),
 			record(`{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"y","type":"string","default":"d"},{"name":"x","type":"long"}]}}`),
-			[]any{map[string]any{"x": int64(2)}}, "a.y", "d",
+			[]any{map[string]any{"x": int64(2)}},
+			"a.y", "d",
 		},
 		"nested, null record": {
 			record(`{"name":"a","type":["null",{"type":"record","name":"S","fields":[{"name":"x","type":"int"}]}]}`),
 			record(`{"name":"a","type":["null",{"type":"record","name":"S","fields":[{"name":"x","type":"long"}]}]}`),
-			[]any{nil}, "a.x", nil,
+			[]any{nil},
+			"a.x", nil,
 		},
 		"unread field differs": {record(`{"name":"a","type":"int"}`, `{"name":"b","type":"int"}`), record(`{"name":"a","type":"int"}`, `{"name":"b","type":"string"}`), []any{int64(1), int64(2)}, "a", int64(1)},
 	}
@@ -63,24 +65,42 @@ func TestEvolution(t *testing.T) {
 // TestIncompatible holds the message of each change that can't be read, which has to name the field.
 func TestIncompatible(t *testing.T) {
 	tests := map[string]struct{ writer, reader, path, want string }{
-		"removed without default": {record(`{"name":"b","type":"int"}`), record(`{"name":"a","type":"int"}`), "a",
-			"records of schema n.R can't be read as n.R: field a: the writer has no such field and the reader no default for it (reader: int)"},
-		"other type": {record(`{"name":"a","type":"string"}`), record(`{"name":"a","type":"int"}`), "a",
-			"records of schema n.R can't be read as n.R: field a: incompatible types (writer: string, reader: int)"},
-		"no longer null": {record(`{"name":"a","type":["null","int"]}`), record(`{"name":"a","type":"int"}`), "a",
-			"records of schema n.R can't be read as n.R: field a: incompatible types (writer: null, reader: int)"},
-		"micros within a list": {record(`{"name":"a","type":{"type":"array","items":{"type":"long","logicalType":"timestamp-micros"}}}`), record(`{"name":"a","type":{"type":"array","items":{"type":"long","logicalType":"timestamp-millis"}}}`), "a",
-			"records of schema n.R can't be read as n.R: field a[]: timestamp-micros can't be read as timestamp-millis"},
-		"micros read as a number": {record(`{"name":"a","type":{"type":"long","logicalType":"timestamp-micros"}}`), record(`{"name":"a","type":"long"}`), "a",
-			"records of schema n.R can't be read as n.R: field a: timestamp-micros can't be read as long"},
-		"decimal, other scale": {record(`{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":3}}`), record(`{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}}`), "a",
-			"records of schema n.R can't be read as n.R: field a: decimal(9,3) can't be read as decimal(9,2)"},
-		"nested": {record(`{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"x","type":"string"}]}}`), record(`{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"x","type":"int"}]}}`), "a.x",
-			"records of schema n.R can't be read as n.R: field a.x: incompatible types (writer: string, reader: int)"},
-		"other record": {`{"type":"record","name":"Q","fields":[{"name":"a","type":"int"}]}`, record(`{"name":"a","type":"int"}`), "a",
-			"records of schema Q can't be read as n.R: record names do not match (writer: Q, reader: n.R)"},
-		"no record": {`"int"`, record(`{"name":"a","type":"int"}`), "a",
-			"records of schema  can't be read as n.R: the writer's schema is int, not a record"},
+		"removed without default": {
+			record(`{"name":"b","type":"int"}`), record(`{"name":"a","type":"int"}`), "a",
+			"records of schema n.R can't be read as n.R: field a: the writer has no such field and the reader no default for it (reader: int)",
+		},
+		"other type": {
+			record(`{"name":"a","type":"string"}`), record(`{"name":"a","type":"int"}`), "a",
+			"records of schema n.R can't be read as n.R: field a: incompatible types (writer: string, reader: int)",
+		},
+		"no longer null": {
+			record(`{"name":"a","type":["null","int"]}`), record(`{"name":"a","type":"int"}`), "a",
+			"records of schema n.R can't be read as n.R: field a: incompatible types (writer: null, reader: int)",
+		},
+		"micros within a list": {
+			record(`{"name":"a","type":{"type":"array","items":{"type":"long","logicalType":"timestamp-micros"}}}`), record(`{"name":"a","type":{"type":"array","items":{"type":"long","logicalType":"timestamp-millis"}}}`), "a",
+			"records of schema n.R can't be read as n.R: field a[]: timestamp-micros can't be read as timestamp-millis",
+		},
+		"micros read as a number": {
+			record(`{"name":"a","type":{"type":"long","logicalType":"timestamp-micros"}}`), record(`{"name":"a","type":"long"}`), "a",
+			"records of schema n.R can't be read as n.R: field a: timestamp-micros can't be read as long",
+		},
+		"decimal, other scale": {
+			record(`{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":3}}`), record(`{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}}`), "a",
+			"records of schema n.R can't be read as n.R: field a: decimal(9,3) can't be read as decimal(9,2)",
+		},
+		"nested": {
+			record(`{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"x","type":"string"}]}}`), record(`{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"x","type":"int"}]}}`), "a.x",
+			"records of schema n.R can't be read as n.R: field a.x: incompatible types (writer: string, reader: int)",
+		},
+		"other record": {
+			`{"type":"record","name":"Q","fields":[{"name":"a","type":"int"}]}`, record(`{"name":"a","type":"int"}`), "a",
+			"records of schema Q can't be read as n.R: record names do not match (writer: Q, reader: n.R)",
+		},
+		"no record": {
+			`"int"`, record(`{"name":"a","type":"int"}`), "a",
+			"records of schema  can't be read as n.R: the writer's schema is int, not a record",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -89,8 +109,7 @@ func TestIncompatible(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = p.Decoder(mustParse(t, test.writer))
-			var c *CompatibilityError
-			if !errors.As(err, &c) {
+			if _, ok := errors.AsType[*CompatibilityError](err); !ok {
 				t.Fatalf("error %v", err)
 			}
 			if err.Error() != test.want {
@@ -222,8 +241,15 @@ func TestUnitsRoundDown(t *testing.T) {
 		unit     unit
 		in, want int64
 	}{
-		{unitMicro, 1_999, 1}, {unitMicro, -1, -1}, {unitMicro, -1_000, -1}, {unitMicro, -1_001, -2}, {unitNano, -1, -1}, {unitDay, -1, -msPerDay},
-		{unitMicro, math.MinInt64, -9223372036854776}, {unitNano, math.MaxInt64, 9223372036854}, {unitMilli, -1, -1},
+		{unitMicro, 1_999, 1},
+		{unitMicro, -1, -1},
+		{unitMicro, -1_000, -1},
+		{unitMicro, -1_001, -2},
+		{unitNano, -1, -1},
+		{unitDay, -1, -msPerDay},
+		{unitMicro, math.MinInt64, -9223372036854776},
+		{unitNano, math.MaxInt64, 9223372036854},
+		{unitMilli, -1, -1},
 	} {
 		if got := test.unit.millis(test.in); got != test.want {
 			t.Errorf("unit %d: %d became %d, want %d", test.unit, test.in, got, test.want)

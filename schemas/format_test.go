@@ -3,7 +3,6 @@ package schemas
 import (
 	"errors"
 	"fmt"
-	"hash"
 	"math"
 	"strings"
 	"testing"
@@ -31,7 +30,7 @@ func TestHasher(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := rapid.SliceOf(rapid.ByteMax(250)).Filter(func(b []byte) bool { return !strings.Contains(string(b), "\x00") }).Draw(t, "key")
 		n := rapid.Int32Range(1, 1000).Draw(t, "partitions")
-		var h hash.Hash32 = NewHasher()
+		h := NewHasher()
 		_, _ = h.Write([]byte("former"))
 		h.Reset()
 		half := len(key) / 2

@@ -219,6 +219,7 @@ func (u unit) parse(s string) (int64, error) {
 			return 0, valueErrorf("a time outside the range of nanoseconds")
 		}
 		return t.UnixNano(), nil
+	default: // units has the coarser ones
 	}
 	v, ok := u.units(t.UnixMilli())
 	if !ok {

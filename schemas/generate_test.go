@@ -27,8 +27,6 @@ func (g *generator) name(prefix string) string {
 	return fmt.Sprintf("%s%d", prefix, g.names)
 }
 
-func draw[T any](t *rapid.T, g *rapid.Generator[T], label string) T { return g.Draw(t, label) }
-
 func scalar[T any](text, kind string, g *rapid.Generator[T]) generated {
 	return generated{text: text, kind: kind, value: func(t *rapid.T) any { return g.Draw(t, kind) }}
 }

@@ -109,6 +109,7 @@ func (n *node) jsonTime(b []byte, v int64) []byte {
 		if v%1_000_000 != 0 {
 			return time.Unix(0, v).UTC().AppendFormat(b, "2006-01-02T15:04:05.000000000Z")
 		}
+	default: // the others have no more than milliseconds
 	}
 	return appendTime(b, n.unit.millis(v))
 }

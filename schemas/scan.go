@@ -190,8 +190,7 @@ func failure(path string, err error) error {
 	if err == nil {
 		return &DecodeError{Code: CodeTruncated, Field: path}
 	}
-	var d *DecodeError
-	if errors.As(err, &d) {
+	if _, ok := errors.AsType[*DecodeError](err); ok {
 		return inField(path, err)
 	}
 	return &DecodeError{Code: CodeMalformed, Field: path, Err: err}
@@ -230,13 +229,15 @@ func (sc *scanner) run(b []byte, r Record) error {
 			}
 			text := b[n : n+int(u)]
 			b = b[n+int(u):]
-			if s.op == stepString {
+			switch s.op {
+			case stepString:
 				if !utf8.Valid(text) {
 					return &DecodeError{Code: CodeUTF8, Field: s.field}
 				}
 				r.putString(s.off, text)
-			} else if s.op == stepBytes {
+			case stepBytes:
 				r.putBytes(s.off, text)
+			default: // skipped
 			}
 		case stepLong, stepSkipLong:
 			u, n := uint64(0), 1
@@ -255,14 +256,16 @@ func (sc *scanner) run(b []byte, r Record) error {
 				return badVarint(s.field, n)
 			}
 			b = b[n:]
-			if s.op == stepInt {
+			switch s.op {
+			case stepInt:
 				r.putInt(s.off, s.unit.millis(zigzag(u)))
-			} else if s.op == stepEnum {
+			case stepEnum:
 				i := zigzag(u)
 				if i < 0 || i >= int64(len(s.node.typ.Symbols)) {
 					return failure(s.field, errIndex)
 				}
 				r.setString(s.off, s.node.typ.Symbols[i])
+			default: // skipped
 			}
 		case stepDouble:
 			if len(b) < 8 {

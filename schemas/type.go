@@ -5,6 +5,7 @@ import "strconv"
 // Kind is how rules see an Avro type. The comment behind each kind names its Go representation and the Avro types it stands for.
 type Kind uint8
 
+// The kinds.
 const (
 	Null   Kind = iota // nil: null
 	Bool               // bool: boolean

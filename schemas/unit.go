@@ -47,8 +47,9 @@ func (u unit) millis(v int64) int64 {
 		return floorDiv(v, 1_000_000)
 	case unitDay: // an Avro date is an int: no overflow
 		return v * msPerDay
+	default: // milliseconds already, or no time at all
+		return v
 	}
-	return v
 }
 
 // units converts milliseconds to a number of units, a date rounded down; ok is false when it doesn't fit.
@@ -61,8 +62,9 @@ func (u unit) units(ms int64) (v int64, ok bool) {
 	case unitDay:
 		d := floorDiv(ms, msPerDay)
 		return d, d >= math.MinInt32 && d <= math.MaxInt32
+	default:
+		return ms, true
 	}
-	return ms, true
 }
 
 func scaleUp(v, by int64) (int64, bool) {

@@ -192,7 +192,7 @@ func (n *node) hasExactly(m map[string]any) bool {
 
 // inField puts the name of the enclosing record's field before the path of a *DecodeError.
 func inField(name string, err error) error {
-	d, ok := err.(*DecodeError)
+	d, ok := errors.AsType[*DecodeError](err)
 	if !ok {
 		return err
 	}

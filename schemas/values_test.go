@@ -120,7 +120,7 @@ func TestTypesInMessages(t *testing.T) {
 			t.Errorf("%s is %s, want %s", f.Name, f.Type, want[i])
 		}
 	}
-	if s.Name() != "n.R" || s.Type().String() != "record n.R" || s.Fingerprint() == (mustParse(t, change)).Fingerprint() {
+	if s.Name() != "n.R" || s.Type().String() != "record n.R" || s.Fingerprint() == mustParse(t, change).Fingerprint() {
 		t.Error(s.Name())
 	}
 }

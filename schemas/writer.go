@@ -96,6 +96,7 @@ func (w *Writer) field(num protowire.Number, typ protowire.Type, b []byte) int {
 			w.Origin.Key = s
 		case 7:
 			w.Origin.EventID = s
+		default: // the case above names them all
 		}
 		return n
 	case typ == protowire.VarintType && (num == 2 || num == 3 || num == 6 || num == 8):
@@ -110,6 +111,7 @@ func (w *Writer) field(num protowire.Number, typ protowire.Type, b []byte) int {
 			w.Origin.Offset = v
 		case 8:
 			w.Ordinal = v
+		default: // the case above names them all
 		}
 		return n
 	}

@@ -45,8 +45,7 @@ func failed(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", op, ctx.Err())
 	}
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return opError(op, r.kind, r.err)
 	}
 	// An error of net/http shows the URL, which holds nothing secret: user and password were taken off.
