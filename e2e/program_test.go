@@ -32,7 +32,7 @@ var built = struct {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if built.dir != "" {
-		os.RemoveAll(built.dir)
+		_ = os.RemoveAll(built.dir)
 	}
 	os.Exit(code)
 }
@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 func millrace(t *testing.T) string {
 	t.Helper()
 	built.Do(func() {
+		//nolint:usetesting // all tests share the binary: it must outlive the first one, TestMain removes it
 		if built.dir, built.err = os.MkdirTemp("", "millrace-e2e-"); built.err != nil {
 			return
 		}

@@ -119,8 +119,10 @@ func TestGenerateCoversEdges(t *testing.T) {
 		}
 	}
 	t.Log(found)
-	for _, edge := range []string{"guest cancels", "units cancelled", "gift", "correction", "no units", "no description", "comma", "quote", "line break",
-		"beyond ASCII", "tie", "repeated", "unspecified", "charge cancelled", "moved", "band falls"} {
+	for _, edge := range []string{
+		"guest cancels", "units cancelled", "gift", "correction", "no units", "no description", "comma", "quote", "line break",
+		"beyond ASCII", "tie", "repeated", "unspecified", "charge cancelled", "moved", "band falls",
+	} {
 		if found[edge] == 0 {
 			t.Errorf("no row with: %s", edge)
 		}
