@@ -22,7 +22,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/millrace
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/millrace ./cmd/millrace
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/millrace ./cmd/millrace
 
 run: build ## the shipped rules on a month of real purchases, with everything embedded (ARGS=--once: and then end)
 	bin/millrace dev --rules rules --feed testdata/retail/feed.yaml $(ARGS)
