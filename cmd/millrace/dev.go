@@ -196,7 +196,7 @@ func (s *session) process(ctx context.Context) error {
 			playing = false
 		case err := <-s.team.ended:
 			cancel(err)
-			_ = <-played // it ends by the cancellation
+			<-played //nolint:errcheck // it ends by the cancellation, whose cause is returned
 			return err
 		case <-tick.C:
 			share, n := s.player.progress()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace-io/millrace/rules"
 	"github.com/millrace-io/millrace/schemas"
+	"github.com/millrace-io/millrace/topologies"
 	"github.com/millrace-io/millrace/topologies/kafka"
 )
 
@@ -46,7 +47,7 @@ func (e *enveloper) begin() int {
 func (e *enveloper) wrap(x event, source string, value []byte) (*kafka.Record, error) {
 	r := &kafka.Record{
 		Partition: kafka.Partition{Topic: e.stream.Topic}, Timestamp: time.UnixMilli(x.time), Key: []byte(x.key), Value: value,
-		Headers: schemas.CloudEvent(make([]schemas.Header, 0, 7), x.id, eventType(e.app, e.stream), source, x.key, x.time),
+		Headers: schemas.CloudEvent(make([]schemas.Header, 0, 7), x.id, topologies.EventType(e.app, e.stream), source, x.key, x.time),
 	}
 	if e.partitions < 1 {
 		return nil, fmt.Errorf("the topic %s does not exist", e.stream.Topic)
@@ -54,6 +55,3 @@ func (e *enveloper) wrap(x event, source string, value []byte) (*kafka.Record, e
 	r.Number = schemas.Partition(r.Key, e.partitions)
 	return r, nil
 }
-
-// eventType is the CloudEvents type of a stream's events.
-func eventType(app string, s *rules.Stream) string { return "io." + app + "." + s.Name + ".v1" }
