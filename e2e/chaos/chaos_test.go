@@ -50,14 +50,6 @@ func do(t *testing.T, r Run) *Outcome {
 			t.Fatal(err)
 		}
 		r.KafkaDir = filepath.Join(r.Dir, "kafka")
-		if os.Getenv("MILLRACE_CHAOS_ALONE") != "" {
-			go func() {
-				time.Sleep(8 * time.Second)
-				f, _ := os.OpenFile(filepath.Join(r.KafkaDir, "kafka/node1/log4j2.properties"), os.O_APPEND|os.O_WRONLY, 0)
-				fmt.Fprint(f, "\nlogger.markers.name = kafka.coordinator.transaction\nlogger.markers.level = info\n")
-				f.Close()
-			}()
-		}
 	}
 	if r.Drain == 0 {
 		r.Drain = time.Minute
@@ -119,14 +111,10 @@ func TestChaos(t *testing.T) {
 		{Name: "embedded", Backend: Embedded, Guarantee: topologies.AtLeastOnce, Schedule: Schedule{Kills: 30, Freezes: 5}},
 		{Name: "kafka", Backend: Kafka, Guarantee: topologies.ExactlyOnce, Schedule: Schedule{Kills: 100, Freezes: 12}},
 		{Name: "kafka", Backend: Kafka, Guarantee: topologies.AtLeastOnce, Schedule: Schedule{Kills: 30, Freezes: 5}},
-		// Three nodes, of which two are always there: when all replicas of a partition are gone, Kafka 4.3 does not
-		// write the commit markers of transactions that were being ended, and calls them ended.
-		{Name: "crashes", Backend: Kafka, Nodes: 3, Guarantee: topologies.ExactlyOnce, Schedule: Schedule{Kills: 15, Freezes: 3, Nodes: 3, Crashes: 6, Gap: 3 * time.Second}},
-		{Name: "alone", Backend: Kafka, Guarantee: topologies.ExactlyOnce, Schedule: Schedule{Kills: 10, Crashes: 5, Gap: 8 * time.Second}},
+		// Three nodes, of which two are always there. After a crash of all replicas, Kafka 4.3.1 was seen to call a
+		// transaction committed whose markers it had not written, which no client can make good.
+		{Name: "crashes", Backend: Kafka, Nodes: 3, Guarantee: topologies.ExactlyOnce, Schedule: Schedule{Kills: 15, Freezes: 3, Nodes: 3, Crashes: 4, Gap: 2 * time.Second}},
 	} {
-		if r.Name == "alone" && os.Getenv("MILLRACE_CHAOS_ALONE") == "" {
-			continue
-		}
 		t.Run(r.Name+"/"+string(r.Guarantee), func(t *testing.T) {
 			r.Rate, r.Burst, r.LateEvery, r.Worker = rate, rate, 10, worker
 			s := &r.Schedule
@@ -188,6 +176,8 @@ func table(outs []*Outcome) string {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%v\t\n", name, o.Inputs, o.Kills, o.Freezes, o.Crashes, o.Late,
 			o.Lost, o.Doubled, o.Wrong, o.Repeated, o.P50.Round(time.Millisecond))
 	}
-	w.Flush()
+	if err := w.Flush(); err != nil {
+		return err.Error()
+	}
 	return b.String()
 }

@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -44,12 +45,12 @@ func (q Quantiles) String() string {
 
 // Latency measures the run's rule, whose output goes to the stream, for a while, after as long a warm-up as it takes
 // processes and connections. Nothing is killed.
-func (c Run) Latency(ctx context.Context, stream string, warm, measure time.Duration) (*Latency, error) {
+func (c Run) Latency(ctx context.Context, stream string, warm, measure time.Duration) (l *Latency, err error) {
 	b, err := startBroker(c.Backend, c.Nodes, c.KafkaDir)
 	if err != nil {
 		return nil, err
 	}
-	defer b.close()
+	defer func() { err = errors.Join(err, b.close()) }()
 	proxy, err := NewProxy(b.addrs, 0)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func (c Run) Latency(ctx context.Context, stream string, warm, measure time.Dura
 	}
 	defer x.kafka.Close()
 	defer x.log.Close()
-	defer x.end()
+	defer func() { err = errors.Join(err, x.end()) }()
 	p, err := startProcess(0, x.log, func() *exec.Cmd { return x.commandTo(0, b.addrs) })
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 )
 
@@ -74,10 +75,10 @@ func (l *Ledger) expect() *expected {
 		id := identity(e.Account, e.Seq)
 		x.amounts[id], x.inShop[id] = e.Amount, e.Shop
 		if passes(e.Amount) {
-			x.streams[streamPassed][id] = fmt.Sprint(e.Amount)
+			x.streams[streamPassed][id] = strconv.FormatInt(e.Amount, 10)
 		}
 		for i := range e.Lines {
-			x.streams[streamLines][id+"/"+item(i)] = fmt.Sprint(e.Seq + int64(i))
+			x.streams[streamLines][id+"/"+item(i)] = strconv.FormatInt(e.Seq+int64(i), 10)
 		}
 		t := x.tallies[e.Account]
 		t = Running{t.N + 1, t.Total + e.Amount}

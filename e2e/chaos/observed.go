@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -87,7 +88,7 @@ func (o *Observed) addDead(r *kgo.Record) error {
 func (o *Observed) addOutput(r *kgo.Record) error {
 	s := o.set.Stream(r.Topic)
 	if s == nil {
-		return fmt.Errorf("no such stream")
+		return errors.New("no such stream")
 	}
 	_, body, err := schemas.Frame(r.Value)
 	if err != nil {
@@ -150,10 +151,10 @@ func readOutput(stream string, m map[string]any) (output, error) {
 	var out output
 	switch stream {
 	case streamPassed:
-		out = output{key: str("account"), order: num("seq"), content: fmt.Sprint(num("amount"))}
+		out = output{key: str("account"), order: num("seq"), content: strconv.FormatInt(num("amount"), 10)}
 		out.identity = identity(out.key, out.order)
 	case streamLines:
-		out = output{key: str("account"), order: num("seq"), content: fmt.Sprint(num("quantity"))}
+		out = output{key: str("account"), order: num("seq"), content: strconv.FormatInt(num("quantity"), 10)}
 		out.identity = identity(out.key, out.order) + "/" + str("item")
 	case streamTallies:
 		out = output{key: str("account"), order: num("n"), content: fmt.Sprintf("total %d at seq %d", num("total"), num("seq"))}
@@ -187,11 +188,11 @@ func readCell(b []byte) (Running, error) {
 		return out, fmt.Errorf("cell of an unknown format: %x", b)
 	}
 	err := fields(b[1:], func(n protowire.Number, v uint64, sub []byte) error {
-		switch n {
-		case 1:
+		if n == 1 {
 			out.N = int64(v)
-		case 8:
-			return fields(sub, func(n protowire.Number, v uint64, sub []byte) error {
+		}
+		if n == 8 {
+			return fields(sub, func(n protowire.Number, v uint64, _ []byte) error {
 				if n == 2 && out.Total == 0 {
 					out.Total = protowire.DecodeZigZag(v)
 				}

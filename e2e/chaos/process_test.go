@@ -13,7 +13,7 @@ func TestProcess(t *testing.T) {
 	starts := make(chan bool, 100)
 	p, err := startProcess(1, t.Output(), func() *exec.Cmd {
 		starts <- true
-		return exec.Command("sh", "-c", `echo '[{"name":"g","claims":{"t":[1,2]}}]'; trap "exit 0" TERM; while :; do sleep 0.05; done`)
+		return exec.Command("sh", "-c", `trap "exit 0" TERM; echo '[{"name":"g","claims":{"t":[1,2]}}]'; while :; do sleep 0.05; done`)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -170,6 +170,7 @@ func (x *link) requests() {
 			if x.endTxn(frame) {
 				return
 			}
+		default:
 		}
 		if _, err := x.broker.Write(frame); err != nil {
 			return

@@ -37,8 +37,7 @@ func follow(ctx context.Context, brokers, topics []string, f func(*kgo.Record)) 
 			}
 		})
 		for _, e := range fetches.Errors() {
-			var lost *kgo.ErrDataLoss
-			if errors.As(e.Err, &lost) {
+			if _, ok := errors.AsType[*kgo.ErrDataLoss](e.Err); ok {
 				return fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, e.Err)
 			}
 		}

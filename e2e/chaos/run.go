@@ -61,12 +61,12 @@ const (
 )
 
 // Do runs it. An error means that the run has shown nothing.
-func (c Run) Do(ctx context.Context) (*Outcome, error) {
+func (c Run) Do(ctx context.Context) (out *Outcome, err error) {
 	b, err := startBroker(c.Backend, c.Nodes, c.KafkaDir)
 	if err != nil {
 		return nil, err
 	}
-	defer b.close()
+	defer func() { err = errors.Join(err, b.close()) }()
 	proxy, err := NewProxy(b.addrs, c.LateEvery)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (c Run) Do(ctx context.Context) (*Outcome, error) {
 	}
 	defer x.kafka.Close()
 	defer x.log.Close()
-	defer x.end()
+	defer func() { err = errors.Join(err, x.end()) }()
 	return x.out, x.do(ctx)
 }
 
