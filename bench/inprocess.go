@@ -49,17 +49,24 @@ func inProcess(ctx context.Context, c config) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Workload: c.workload, Mode: c.mode, Engine: "millrace", Seed: c.seed, Events: int64(c.n)}
-	for range 2 {
+	for warm := range 2 {
 		runtime.GC()
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		stop := func() {}
+		if warm > 0 {
+			if stop, err = startProfile(c.profile); err != nil {
+				return nil, err
+			}
+		}
 		began, cpu := time.Now(), ownCPU()
 		sum, err := pass(set.Rules[0], c.workload, events)
+		r.Seconds, r.CPUSeconds = time.Since(began).Seconds(), (ownCPU() - cpu).Seconds()
+		stop()
 		if err != nil {
 			return nil, err
 		}
-		r.Seconds, r.CPUSeconds = time.Since(began).Seconds(), (ownCPU() - cpu).Seconds()
 		if sum != want {
 			return nil, fmt.Errorf("outputs are %v, want %v", sum, want)
 		}
