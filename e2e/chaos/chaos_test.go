@@ -155,6 +155,9 @@ func TestChaosMutants(t *testing.T) {
 				r.Schedule.Kills, r.Schedule.Freezes = 5, 8
 			case "endtxn":
 				r.Schedule.Kills, r.LateEvery = 5, 10
+				if c.backend == Kafka { // which ends fewer transactions in the same time
+					r.LateEvery, r.Schedule.Gap = 4, 5*time.Second
+				}
 			}
 			out := do(t, r)
 			outs = append(outs, out)
