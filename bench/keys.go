@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,7 +31,7 @@ type Phase struct {
 // keys counts one event for each of n keys, then starts the worker again with its local state and without, each time
 // with another event for every hundredth key: the counts say that the state was there.
 func keys(ctx context.Context, c config) ([]Phase, error) {
-	c.workload = "count"
+	c.workload, c.commits, c.committing = "count", new(atomic.Int64), new(atomic.Int64)
 	e, err := millrace(c)
 	if err != nil {
 		return nil, err

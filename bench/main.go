@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 func parse(args []string) (config, error) {
-	c := config{commits: new(atomic.Int64), committing: new(atomic.Int64)}
+	var c config
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&c.workload, "workload", "w1", "w1 (filter and map, one in ten passes), count (running count of 10,000 keys) or keys (a row for each of -n keys, and restarts)")
 	f.StringVar(&c.mode, "mode", "kafka", "engine (no broker), embedded or kafka")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/linkedin/goavro/v2"
@@ -86,6 +87,7 @@ func measure(ctx context.Context, c config) (*Result, error) {
 	if c.mode == "engine" {
 		return inProcess(ctx, c)
 	}
+	c.commits, c.committing = new(atomic.Int64), new(atomic.Int64)
 	e, err := engineOf(c)
 	if err != nil {
 		return nil, err
