@@ -34,9 +34,10 @@ func (c *committer) processed() {
 	}
 }
 
-// nudge asks for a commit when there is something to commit.
+// nudge asks for a commit when somebody may wait for it. With at_least_once derived records are out already; only what
+// went into the transaction all the same has to become visible.
 func (c *committer) nudge() {
-	if c.records.Load() == 0 {
+	if c.records.Load() == 0 || c.run.runner.options.Guarantee == AtLeastOnce && c.run.producer.inTxn.Load() == 0 {
 		return
 	}
 	select {
@@ -51,6 +52,10 @@ func (c *committer) taken() int64 { return c.records.Swap(0) }
 // loop commits until ctx ends; the session's Cleanup commits the rest.
 func (c *committer) loop(ctx context.Context) {
 	longest := c.run.runner.options.MaxCommitInterval
+	shortest := 10 * time.Millisecond
+	if c.run.runner.options.Guarantee == AtLeastOnce {
+		shortest = min(longest, 100*time.Millisecond) // nobody waits for it, and batches wait while it runs
+	}
 	timer := time.NewTimer(longest)
 	defer timer.Stop()
 	for {
@@ -72,6 +77,6 @@ func (c *committer) loop(ctx context.Context) {
 			c.run.fail(err)
 			return
 		}
-		timer.Reset(min(longest, max(10*time.Millisecond, commitShare*time.Since(start))))
+		timer.Reset(min(longest, max(shortest, commitShare*time.Since(start))))
 	}
 }

@@ -32,6 +32,7 @@ type producer struct {
 	ctx      context.Context // of every Produce
 	options  *Options
 	inTxn    atomic.Int64 // records produced into the running transaction
+	implicit bool         // transactions v2: what is written in a transaction joins it without being added; the committer's own
 	lost     atomic.Int64 // connections of the transactional client that were lost
 	onFailed func(*kgo.Record, error)
 }
@@ -125,18 +126,23 @@ func (p *producer) commit(ctx context.Context, offsets map[topicPartition]int64,
 			return fmt.Errorf("flush: %w", err)
 		}
 	}
+	wrote := p.inTxn.Swap(0) > 0
+	if wrote {
+		// Before the records: while the broker still writes the markers of the last transaction it refuses the next one,
+		// and only this request is tried again within a millisecond. A refused produce costs a metadata refresh.
+		if err := p.addOffsets(ctx, offsets, m); err != nil {
+			return err
+		}
+	}
 	if err := p.txn.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	if err := failed(); err != nil { // an acknowledgement was an error
 		return err
 	}
-	if p.inTxn.Swap(0) == 0 {
+	if !wrote {
 		// Nothing was written: the offsets alone are atomic, and the group's generation fences them.
 		return p.commitOffsets(ctx, offsets, m)
-	}
-	if err := p.addOffsets(ctx, offsets, m); err != nil {
-		return err
 	}
 	return p.end(ctx)
 }
@@ -157,6 +163,7 @@ func (p *producer) end(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("producer id: %w", err)
 	}
+	p.implicit = before != after
 	if before == after && p.lost.Load() != lost && !fault("endtxn") {
 		p.txn.Close()
 		return p.open(ctx)
@@ -167,8 +174,8 @@ func (p *producer) end(ctx context.Context) error {
 	return nil
 }
 
-// addOffsets makes the offsets part of the transaction.
-func (p *producer) addOffsets(ctx context.Context, offsets map[topicPartition]int64, m member) error {
+// addGroup makes the group's offsets part of the transaction that begins.
+func (p *producer) addGroup(ctx context.Context, m member) error {
 	id, epoch, err := p.txn.ProducerID(ctx)
 	if err != nil {
 		return fmt.Errorf("producer id: %w", err)
@@ -184,6 +191,20 @@ func (p *producer) addOffsets(ctx context.Context, offsets map[topicPartition]in
 	})
 	if err != nil {
 		return fmt.Errorf("add offsets to the transaction: %w", err)
+	}
+	return nil
+}
+
+// addOffsets writes the offsets in the transaction.
+func (p *producer) addOffsets(ctx context.Context, offsets map[topicPartition]int64, m member) error {
+	if !p.implicit {
+		if err := p.addGroup(ctx, m); err != nil {
+			return err
+		}
+	}
+	id, epoch, err := p.txn.ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("producer id: %w", err)
 	}
 	q := kmsg.NewPtrTxnOffsetCommitRequest()
 	q.TransactionalID, q.Group, q.ProducerID, q.ProducerEpoch = p.id, m.group, id, epoch
