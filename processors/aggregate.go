@@ -26,6 +26,10 @@ type aggregate struct {
 	env    rules.Env
 	shape  uint64 // of the state
 	finger []byte // scratch
+
+	// The last step's change, from which the next step takes its memory.
+	row       *Row
+	old, next *group
 }
 
 func newAggregate(rule *rules.Rule) *aggregate {
@@ -71,7 +75,9 @@ func (a *aggregate) Step(s State, e *Event, r *Result) error {
 		return err
 	}
 	old, _ := row.Value.(*group)
-	next := old.grow(len(a.rule.Aggregates))
+	next := a.spare()
+	old.grow(next, len(a.rule.Aggregates))
+	a.row, a.old, a.next = row, old, next
 	next.shape = a.shape
 	next.take(cause)
 	if n := len(next.version); n > schemas.MaxVersion {
@@ -84,6 +90,20 @@ func (a *aggregate) Step(s State, e *Event, r *Result) error {
 	}
 	r.Changes = append(r.Changes, Change{Row: row, Value: next})
 	return a.emit(entity, e, cause, next, r)
+}
+
+// spare is a group that nobody refers to any more: the one that the last step has replaced, or the one that it made in
+// vain when its change was not applied.
+func (a *aggregate) spare() *group {
+	g := a.next
+	if g != nil && a.row.Value == Cell(g) {
+		g = a.old
+	}
+	a.row, a.old, a.next = nil, nil, nil
+	if g == nil {
+		g = &group{}
+	}
+	return g
 }
 
 // add folds the current record into one accumulator; null arguments count for nothing,
@@ -144,11 +164,20 @@ func (a *aggregate) emit(entity string, e *Event, cause *schemas.Context, g *gro
 
 // Entity evaluates the rule's `by` for the record; env is the rule's, already entered.
 func Entity(rule *rules.Rule, e *Event, env *rules.Env) (string, error) {
-	v := rule.By[e.Input].Value(env)
-	if err := evalError(rule, env); err != nil {
-		return "", err
+	by := rule.By[e.Input]
+	var key string
+	var err error
+	if by.Type().Kind == schemas.String {
+		var ok bool
+		if key, ok = by.String(env); !ok {
+			err = errNull
+		}
+	} else {
+		key, err = keyText(by.Value(env))
 	}
-	key, err := keyText(v)
+	if failed := evalError(rule, env); failed != nil {
+		return "", failed
+	}
 	if err != nil {
 		return "", stepError(rule, "null_key", "by: %w", err)
 	}

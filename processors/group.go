@@ -32,23 +32,30 @@ type group struct {
 	few         [2]sum // where sums lie when they are few: one allocation less per record
 }
 
-// grow copies g, which may be nil, for one more record.
-func (g *group) grow(n int) *group {
-	next := &group{confidence: 1}
-	if g != nil {
+// grow copies g, which may be nil, into next for one more record. It takes next's memory where it fits.
+func (g *group) grow(next *group, n int) {
+	sums := next.sums
+	if g == nil {
+		*next = group{confidence: 1}
+	} else {
 		*next = *g
 	}
-	if next.few = [2]sum{}; n <= len(next.few) {
+	next.few = [2]sum{}
+	switch {
+	case n <= len(next.few):
 		next.sums = next.few[:n:n]
-	} else {
+	case cap(sums) >= n:
+		next.sums = sums[:n]
+		clear(next.sums)
+	default:
 		next.sums = make([]sum, n)
 	}
-	if g != nil {
-		for i := range g.sums {
-			next.sums[i] = g.sums[i].clone()
-		}
+	if g == nil {
+		return
 	}
-	return next
+	for i := range g.sums {
+		next.sums[i] = g.sums[i].clone()
+	}
 }
 
 // take folds the context of a record in.

@@ -71,7 +71,8 @@ type Cell interface {
 	Size() int
 }
 
-// Change replaces the value of a row; a nil Value deletes it.
+// Change replaces the value of a row; a nil Value deletes it. The caller applies it by setting Row.Value before the
+// operator's next step, or never: the operator takes up the memory of what is replaced, or of what is not applied.
 type Change struct {
 	Row   *Row
 	Value Cell

@@ -119,6 +119,7 @@ func (s *rows) Row(entity, cell string) (*Row, error) {
 
 func (s *rows) apply(cs []Change) {
 	for _, c := range cs {
+		c.Row.Value = c.Value
 		s.cells[c.Row.Key], s.bytes[c.Row.Key] = c.Value, c.Value.Append(nil)
 	}
 }
@@ -321,7 +322,7 @@ func BenchmarkAggregate(b *testing.B) {
 			b.Fatal(err)
 		}
 		for _, c := range r.Changes {
-			s.cells[c.Row.Key] = c.Value
+			c.Row.Value, s.cells[c.Row.Key] = c.Value, c.Value
 		}
 	}
 }

@@ -243,9 +243,11 @@ func (x *incarnation) commit() error {
 		return nil
 	}
 	flushed := x.deadline("writing the changed state")
+	var flushing sync.WaitGroup
 	for _, st := range stores {
-		st.flush()
+		flushing.Go(st.flush)
 	}
+	flushing.Wait()
 	flushed()
 	o := x.runner.options
 	ctx, cancel := context.WithTimeout(context.Background(), o.TransactionTimeout)

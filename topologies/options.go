@@ -35,7 +35,7 @@ type Options struct {
 	Guarantee Guarantee // default ExactlyOnce
 	StateDir  string    // local copy of the tables; "" keeps it in memory
 
-	MaxCommitInterval  time.Duration // under load; default 500 ms
+	MaxCommitInterval  time.Duration // under load; default 1 s
 	TransactionTimeout time.Duration // default 10 s
 	SessionTimeout     time.Duration // default 6 s, the least that brokers allow by default
 	Replication        int16         // of internal topics; default: the broker's
@@ -87,7 +87,7 @@ func (o Options) withDefaults() Options {
 	if o.Guarantee == "" {
 		o.Guarantee = ExactlyOnce
 	}
-	def(&o.MaxCommitInterval, 500*time.Millisecond)
+	def(&o.MaxCommitInterval, time.Second)
 	def(&o.TransactionTimeout, 10*time.Second)
 	def(&o.SessionTimeout, 6*time.Second)
 	def(&o.DeleteRetention, 24*time.Hour)

@@ -149,7 +149,7 @@ func (h *handler) Cleanup(s sarama.ConsumerGroupSession) error {
 	x.carriers.waiting.Clear() // those that goka dropped
 	x.runner.revoked()
 	for _, s := range closing {
-		err = errors.Join(err, s.db.Close())
+		err = errors.Join(err, s.shut())
 	}
 	return err
 }

@@ -29,15 +29,16 @@ type store struct {
 	part            int32
 	db              *leveldb.DB
 
-	rows   map[string]*row
-	size   int // of the rows, encoded
-	dirty  []*row
-	stale  map[string]bool // rules, by id, whose cells of another shape have been reported
-	epoch  uint32          // commits so far: rows not used since the last one may be dropped
-	key    []byte          // scratch
-	meta   storeMeta
-	acked  atomic.Int64 // highest acknowledged changelog offset + 1
-	closed bool
+	rows    map[string]*row
+	size    int // of the rows, encoded
+	dirty   []*row
+	writing chan error      // of the last commit's write, nil when it is settled
+	stale   map[string]bool // rules, by id, whose cells of another shape have been reported
+	epoch   uint32          // commits so far: rows not used since the last one may be dropped
+	key     []byte          // scratch
+	meta    storeMeta
+	acked   atomic.Int64 // highest acknowledged changelog offset + 1
+	closed  bool
 }
 
 // row is a processors.Row with what the cache needs. The Row comes first, so that a *Row finds its row again.
@@ -299,36 +300,65 @@ func (s *store) ack(r *kgo.Record) {
 	}
 }
 
-// committed takes the flushed cells into the local copy, after their transaction has ended.
+// cell is a row of the local copy; a nil value deletes it.
+type cell struct{ key, value []byte }
+
+// committed takes the flushed cells into the local copy, after their transaction has ended. The write goes on in the
+// background: until it is settled, its rows stay in memory, and a crash finds them in the changelog.
 func (s *store) committed(limit int) error {
-	if len(s.dirty) > 0 {
-		b := new(leveldb.Batch)
-		for _, r := range s.dirty {
-			if r.encoded == nil {
-				b.Delete(r.cell)
-			} else {
-				b.Put(r.cell, r.encoded)
-			}
-			r.Dirty, r.encoded = false, nil
-		}
-		clear(s.dirty)
-		s.dirty = s.dirty[:0]
-		if err := s.write(b, s.acked.Load()); err != nil {
-			return err
-		}
+	if err := s.settle(); err != nil {
+		return err
 	}
 	s.evict(limit)
 	s.epoch++
+	if len(s.dirty) == 0 {
+		return nil
+	}
+	cells := make([]cell, len(s.dirty))
+	for i, r := range s.dirty {
+		cells[i] = cell{r.cell, r.encoded}
+		r.Dirty, r.encoded = false, nil
+	}
+	clear(s.dirty)
+	s.dirty = s.dirty[:0]
+	s.writing = make(chan error, 1)
+	go func(next int64) {
+		b := new(leveldb.Batch)
+		for _, c := range cells {
+			if c.value == nil {
+				b.Delete(c.key)
+			} else {
+				b.Put(c.key, c.value)
+			}
+		}
+		s.writing <- s.write(b, next)
+	}(s.acked.Load())
 	return nil
 }
 
+// settle waits for the write of the last commit.
+func (s *store) settle() error {
+	if s.writing == nil {
+		return nil
+	}
+	err := <-s.writing
+	s.writing = nil
+	return err
+}
+
+// shut closes the local copy.
+func (s *store) shut() error { return errors.Join(s.settle(), s.db.Close()) }
+
 // evict drops rows that no record has touched lately once there are more than limit, or as many bytes as so many rows of
-// common size. All are clean.
+// common size. Rows of the commit that is being taken in stay: they are not in the local copy yet.
 func (s *store) evict(limit int) {
 	if len(s.rows) <= limit && s.size <= limit*rowBytes {
 		return
 	}
 	for k, r := range s.rows {
+		if r.Dirty {
+			continue
+		}
 		if r.epoch != s.epoch || len(s.rows) > 2*limit || s.size > 2*limit*rowBytes {
 			delete(s.rows, k)
 			s.size -= r.size
@@ -363,7 +393,7 @@ func (s *store) Close() error {
 		delete(s.run.stores, s.part)
 	}
 	if s.run.session == nil {
-		return s.db.Close()
+		return s.shut()
 	}
 	s.run.closing = append(s.run.closing, s)
 	return nil

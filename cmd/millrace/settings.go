@@ -77,7 +77,7 @@ func (o *options) settings() []*setting {
 		{key: "register", usage: "register missing output schemas", standard: "false", toggle: true, set: toggle(&o.register)},
 		{key: "partitions", usage: "partitions of topics to create for streams that don't say", standard: "4", set: number(&o.partitions, 1, 10_000)},
 		{key: "replication", usage: "replicas of topics to create; -1 is the broker's default", standard: "-1", set: number(&o.replication, -1, 100)},
-		{key: "commit_interval", usage: "longest time between commits under load", standard: "500ms", set: span(&o.commit)},
+		{key: "commit_interval", usage: "longest time between commits under load", standard: "1s", set: span(&o.commit)},
 		{key: "session_timeout", usage: "after which a silent worker's partitions go to others", standard: "6s", set: span(&o.session)},
 		{key: "connect_timeout", usage: "how long broker and registry may take to answer at start", standard: "10s", set: span(&o.patience)},
 		{key: "log_format", usage: "text or json (default: text on a terminal, else json)", set: oneOf(&o.logFormat, "", logText, logJSON)},
