@@ -27,7 +27,6 @@ import (
 type cluster struct {
 	t        *testing.T
 	brokers  []string
-	fake     *kfake.Cluster
 	client   *kgo.Client
 	registry *registry.Client
 	set      *rules.Set
@@ -111,16 +110,7 @@ func newCluster(t *testing.T, set *rules.Set, partitions int32) *cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(fake.Close)
-	return newClusterOn(t, set, partitions, fake.ListenAddrs())
-}
-
-func newClusterAt(t *testing.T, set *rules.Set, partitions int32, addr string) *cluster {
-	return newClusterOn(t, set, partitions, []string{addr})
-}
-
-func newClusterOn(t *testing.T, set *rules.Set, partitions int32, brokers []string) *cluster {
-	var err error
-	c := &cluster{t: t, brokers: brokers, set: set, ids: map[*rules.Stream]int32{}}
+	c := &cluster{t: t, brokers: fake.ListenAddrs(), set: set, ids: map[*rules.Stream]int32{}}
 	handler := srfake.NewRegistry().Handler()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.down.Load() {

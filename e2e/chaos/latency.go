@@ -16,13 +16,6 @@ import (
 	"github.com/millrace-io/millrace/schemas"
 )
 
-// Latency is how long events take from the producer's send to a read_committed reader of what was derived from them.
-type Latency struct {
-	Run
-	Hop    Quantiles // to the derived record
-	Source Quantiles // to the event itself, in its topic: what the broker and this machine take
-}
-
 // Quantiles of durations.
 type Quantiles struct {
 	N                  int
@@ -43,29 +36,30 @@ func (q Quantiles) String() string {
 	return fmt.Sprintf("p50 %.1f ms, p95 %.1f ms, p99 %.1f ms, max %.1f ms of %d", ms(q.P50), ms(q.P95), ms(q.P99), ms(q.Max), q.N)
 }
 
-// Latency measures the run's rule, whose output goes to the stream, for a while, after as long a warm-up as it takes
-// processes and connections. Nothing is killed.
-func (c Run) Latency(ctx context.Context, stream string, warm, measure time.Duration) (l *Latency, err error) {
+// Latency measures how long events take from the producer's send to a read_committed reader of the stream, which holds
+// what the run's rule derives from them, or the events themselves: what the broker and this machine take. It measures
+// for a while, after as long a warm-up as it takes processes and connections. Nothing is killed.
+func (c Run) Latency(ctx context.Context, stream string, warm, measure time.Duration) (q Quantiles, err error) {
 	b, err := startBroker(c.Backend, c.Nodes, c.KafkaDir)
 	if err != nil {
-		return nil, err
+		return q, err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	proxy, err := NewProxy(b.addrs, 0)
 	if err != nil {
-		return nil, err
+		return q, err
 	}
 	defer proxy.Close()
 	x := &execution{Run: c, broker: b, proxy: proxy, ledger: NewLedger(), out: &Outcome{Run: c}}
 	if err := x.prepare(ctx); err != nil {
-		return nil, err
+		return q, err
 	}
 	defer x.kafka.Close()
 	defer x.log.Close()
 	defer func() { err = errors.Join(err, x.end()) }()
 	p, err := startProcess(0, x.log, func() *exec.Cmd { return x.commandTo(0, b.addrs) })
 	if err != nil {
-		return nil, err
+		return q, err
 	}
 	x.workers = append(x.workers, p)
 
@@ -105,18 +99,18 @@ func (c Run) Latency(ctx context.Context, stream string, warm, measure time.Dura
 	defer cancel()
 	var wg sync.WaitGroup
 	var following error
-	wg.Go(func() { following = follow(ctx, b.addrs, []string{stream, streamEvents}, see) })
+	wg.Go(func() { following = follow(ctx, b.addrs, []string{stream}, see) })
 	loading, stop := context.WithTimeout(ctx, warm+measure)
 	defer stop()
 	if err := x.load.run(loading, b.addrs); err != nil {
-		return nil, err
+		return q, err
 	}
 	wg.Wait()
 	if following != nil {
-		return nil, following
+		return q, following
 	}
 	if failed != nil || len(took[stream]) == 0 {
-		return nil, fmt.Errorf("no output could be measured: %w\n%s", failed, x.logTail())
+		return q, fmt.Errorf("no output could be measured: %w\n%s", failed, x.logTail())
 	}
-	return &Latency{c, quantiles(took[stream]), quantiles(took[streamEvents])}, nil
+	return quantiles(took[stream]), nil
 }
