@@ -34,10 +34,14 @@ func (c *committer) processed() {
 	}
 }
 
-// nudge asks for a commit when somebody may wait for it. With at_least_once derived records are out already; only what
-// went into the transaction all the same has to become visible.
+// backlog is how many records since the last commit make the end of the input worth a commit that nobody waits for.
+const backlog = 1000
+
+// nudge asks for a commit when somebody may wait for it. With at_least_once derived records are out already: only what
+// went into the transaction all the same has to become visible, and a backlog that is worked off is better not repeated.
 func (c *committer) nudge() {
-	if c.records.Load() == 0 || c.run.runner.options.Guarantee == AtLeastOnce && c.run.producer.inTxn.Load() == 0 {
+	n := c.records.Load()
+	if n == 0 || n < backlog && c.run.runner.options.Guarantee == AtLeastOnce && c.run.producer.inTxn.Load() == 0 {
 		return
 	}
 	select {
@@ -52,9 +56,10 @@ func (c *committer) taken() int64 { return c.records.Swap(0) }
 // loop commits until ctx ends; the session's Cleanup commits the rest.
 func (c *committer) loop(ctx context.Context) {
 	longest := c.run.runner.options.MaxCommitInterval
-	shortest := 10 * time.Millisecond
+	shortest, idle := 10*time.Millisecond, longest
 	if c.run.runner.options.Guarantee == AtLeastOnce {
 		shortest = min(longest, 100*time.Millisecond) // nobody waits for it, and batches wait while it runs
+		idle = shortest
 	}
 	timer := time.NewTimer(longest)
 	defer timer.Stop()
@@ -69,7 +74,7 @@ func (c *committer) loop(ctx context.Context) {
 		case <-timer.C:
 		}
 		if c.records.Load() == 0 {
-			timer.Reset(longest)
+			timer.Reset(idle)
 			continue
 		}
 		start := time.Now()
