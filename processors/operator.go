@@ -7,7 +7,8 @@ import (
 	"github.com/millrace-io/millrace/schemas"
 )
 
-// Operator executes one rule. It is immutable but for scratch memory: one goroutine uses it at a time.
+// Operator executes one rule. It is immutable but for scratch memory: one goroutine uses it at a time, and a State is
+// stepped by one Operator of the rule only, whatever the number of inputs.
 type Operator interface {
 	// Rule is the rule that the operator executes.
 	Rule() *rules.Rule

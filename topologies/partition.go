@@ -65,12 +65,17 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 	p.out = writer{run: x, counts: &p.counts}
 	p.source.partition = p
 	p.event.Source = &p.source
+	operators := map[*rules.Rule]processors.Operator{} // one for all inputs of a rule: it takes up memory of its own state
 	for _, in := range x.runner.plan.Inputs {
 		s := &stepper{Input: in, record: in.Stream.Projection.New()}
 		for _, u := range in.Rules {
-			op, err := processors.New(u.Rule)
-			if err != nil {
-				return nil, err
+			op := operators[u.Rule]
+			if op == nil {
+				var err error
+				if op, err = processors.New(u.Rule); err != nil {
+					return nil, err
+				}
+				operators[u.Rule] = op
 			}
 			s.operators = append(s.operators, op)
 			s.states = append(s.states, &ruleState{st, op, u.Rule.ID})
