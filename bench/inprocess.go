@@ -117,8 +117,8 @@ func pass(rule *rules.Rule, name string, events []decoded) (workload.Sum, error)
 		if err := op.Step(rows, &events[i].event, &result); err != nil {
 			return sum, err
 		}
-		for _, ch := range result.Changes {
-			ch.Row.Value = ch.Value
+		for i := range result.Changes {
+			result.Changes[i].Apply()
 		}
 		for j := range result.Outputs {
 			for k, f := range rule.Routes[0].Fields {

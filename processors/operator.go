@@ -2,6 +2,7 @@ package processors
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/millrace-io/millrace/rules"
 	"github.com/millrace-io/millrace/schemas"
@@ -19,6 +20,29 @@ type Operator interface {
 	// Decode reads a cell that Cell.Append wrote, of this or an older state format. It returns nil and no error for
 	// the cell of a rule that has since been changed in what shapes its state: there the rule starts clean.
 	Decode(b []byte) (Cell, error)
+}
+
+// Timed is an operator with results that only the passing of event time brings: windows that close, ids that are
+// forgotten. Its cells implement DueCell; who steps it calls Fire for every row that is due, in the order of the
+// deadlines, before it steps a record at or after them.
+type Timed interface {
+	Operator
+	// Fire adds what is due in the row at exactly the deadline at, which the row's cell has named by Due, and the
+	// change of the row. With r.Mute it adds the changes alone: the results could not be written, and time must go on.
+	Fire(s State, row *Row, at int64, r *Result) error
+	// Lag is how far the event time of a result may lie before its deadline at most, in ms.
+	Lag() int64
+}
+
+// Never is the deadline of what is never due.
+const Never = math.MaxInt64
+
+// DueCell is a cell of a Timed operator.
+type DueCell interface {
+	Cell
+	// Due is the earliest deadline of the row after fired: deadlines up to fired have been fired. A deadline d is due
+	// when the operator's time is d or more. Never for none.
+	Due(fired int64) int64
 }
 
 // New returns the operator for a rule: the one switch on the rule's kind.
@@ -39,6 +63,7 @@ type Event struct {
 	Record schemas.Record // the fields that rules read
 	Key    string         // the record's key
 	Time   int64          // event time in ms since the epoch
+	Clock  int64          // the operator's time in ms: what closed at or before it takes no record any more
 	Source Source         // what only outputs need
 }
 
@@ -77,6 +102,19 @@ type Cell interface {
 type Change struct {
 	Row   *Row
 	Value Cell
+	Edit  Edit // applied after Value is set; nil for none
+}
+
+// Edit changes a cell in place: for cells that are too large to be copied for every record. Until it is applied the cell
+// must look as if the step had not been.
+type Edit interface{ Apply() }
+
+// Apply makes the change, as the runtime and tests do.
+func (c *Change) Apply() {
+	c.Row.Value = c.Value
+	if c.Edit != nil {
+		c.Edit.Apply()
+	}
 }
 
 // Output is one derived event, not yet encoded. Fields belong to the Result and are valid until its Reset.
@@ -89,13 +127,19 @@ type Output struct {
 	Fields  []any           // by position in the output's schema; RecordedAt holds schemas.Default until the runtime stamps it
 	Stamp   int             // position of recorded_at in Fields, -1 without one
 	Context schemas.Context // of the derived event; RecordedAt is 0
+	Delete  bool            // retracts what was written before: the record has no value
+	Cause   string          // origin key of a result that time set off, its entity; "" for results of a record
+	Due     int64           // with Cause: the deadline
 }
 
 // Result collects what a step did. It is reused: Reset keeps the memory.
 type Result struct {
-	Looked  int // records looked at: 0 or 1
-	Matched int // records that passed `where`
-	Dropped int // results that no route took
+	Looked  int  // records looked at: 0 or 1
+	Matched int  // records that passed `where`
+	Dropped int  // results that no route took
+	Late    int  // 1: all windows of the record have closed, and it left no trace
+	Partly  int  // 1: some of the record's windows have closed
+	Mute    bool // of Fire: no outputs
 	Outputs []Output
 	Changes []Change
 
@@ -107,7 +151,7 @@ func (r *Result) Reset() {
 	clear(r.slots)
 	clear(r.Outputs)
 	clear(r.Changes)
-	r.Looked, r.Matched, r.Dropped = 0, 0, 0
+	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Mute = 0, 0, 0, 0, 0, false
 	r.slots, r.Outputs, r.Changes = r.slots[:0], r.Outputs[:0], r.Changes[:0]
 }
 

@@ -20,6 +20,8 @@ type Env struct {
 	Key     string           // `key`: the group's key
 	Now     int64            // event time in ms: now()
 	Group   []any            // results of Rule.Aggregates
+	Start   int64            // `window.start`: ms
+	End     int64            // `window.end`: ms; exclusive for tumbling and hopping, inclusive for session and sliding
 
 	row   []string // feeds: the columns of the row
 	out   []any    // feeds: the fields of the last row

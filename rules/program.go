@@ -93,11 +93,13 @@ func (k Kind) String() string {
 // Emit says when an aggregate writes a result.
 type Emit uint8
 
-// The emit modes of unbounded aggregates.
+// The emit modes of aggregates: changes and each without a window, final, changes and every with one.
 const (
 	EmitNone    Emit = iota // transforms: one result per record or element
 	EmitChanges             // when a selected value differs from the last one written
 	EmitEach                // for every record
+	EmitFinal               // once, when the window has closed
+	EmitEvery               // each open window that changed, when event time passes a multiple of Window.Every
 )
 
 // String returns the mode as rule files write it.
@@ -107,6 +109,10 @@ func (e Emit) String() string {
 		return "changes"
 	case EmitEach:
 		return "each"
+	case EmitFinal:
+		return "final"
+	case EmitEvery:
+		return "every"
 	case EmitNone:
 	}
 	return ""
@@ -133,7 +139,9 @@ type Rule struct {
 	KeyName            string // how the group is named: the streams' key field, or "rekey" + 8 hex digits; "" without state
 	Rekey              []bool // per input: By is something else than the stream's key field
 	Aggregates         []Aggregate
-	Having             *Expr // bool; nil = every result
+	Window             *Window // nil = no window
+	Dedupe             *Dedupe // nil = none
+	Having             *Expr   // bool; nil = every result
 	Emit               Emit
 	Routes             []Route
 	Late               *Stream // nil = late records are only counted
@@ -156,7 +164,58 @@ const (
 )
 
 // Stateful reports whether the rule keeps state per key.
-func (r *Rule) Stateful() bool { return r.Kind == Aggregation }
+func (r *Rule) Stateful() bool { return r.Kind == Aggregation || r.Dedupe != nil }
+
+// Ordered reports whether the records of a key have to be processed in total order (event time first) for the result to be
+// the same every time. Other rules take records as they come.
+func (r *Rule) Ordered() bool {
+	if r.Order == OrderArrival {
+		return false
+	}
+	if r.Dedupe != nil || r.Emit == EmitChanges || r.Emit == EmitEach || r.Emit == EmitEvery {
+		return true
+	}
+	if r.Window != nil && r.Window.Kind == Counting {
+		return true
+	}
+	for _, a := range r.Aggregates {
+		switch a.Func {
+		case First, Last, List, TopK:
+			return true
+		default: // the same in any order
+		}
+	}
+	return false
+}
+
+// WindowKind says how an aggregate cuts time.
+type WindowKind uint8
+
+// The window kinds.
+const (
+	Tumbling WindowKind = iota + 1 // [start, end), aligned to the epoch
+	Hopping                        // the same, every Hop
+	Session                        // records of a key with at most Gap between neighbours: [first, last]
+	Sliding                        // [t-Size, t] and [t+1, t+1+Size] for every record t
+	Counting                       // N consecutive records of the key in total order
+)
+
+// Window is how an aggregate cuts time. Durations are milliseconds.
+type Window struct {
+	Kind  WindowKind
+	Size  int64 // Tumbling, Hopping, Sliding
+	Hop   int64 // Hopping; equal to Size for Tumbling
+	Gap   int64 // Session
+	N     int64 // Counting
+	Every int64 // with EmitEvery
+}
+
+// Dedupe passes the first record, in total order, of each value of By within Within ms of event time; later ones with
+// the same value are dropped before anything else of the rule sees them.
+type Dedupe struct {
+	By     []*Expr // per input; a null value is never a duplicate
+	Within int64
+}
 
 // Input is one stream a rule reads, under the name its expressions use.
 type Input struct {
@@ -175,6 +234,8 @@ type Each struct {
 // Env.Group at the same position.
 type Aggregate struct {
 	Func AggFunc
+	N    int64         // TopK, List: how many at most
+	Q    float64       // Quantile: 0 to 1
 	Arg  *Expr         // nil for count(); a null value does not take part, except in first and last
 	Type *schemas.Type // of the result
 }
@@ -192,6 +253,12 @@ const (
 	Avg
 	First
 	Last
+	Distinct // int: how many different values, exact up to 256, then an estimate within about 1 %
+	Quantile // float: within 1 % of the value at rank Q
+	TopK     // list: the N most frequent values, the most frequent first, ties by value
+	List     // list: the first N values in the order of the records
+	Variance // float: of the population
+	StdDev   // float: its square root
 )
 
 // String returns the name used in rule files.
@@ -211,6 +278,18 @@ func (f AggFunc) String() string {
 		return "first"
 	case Last:
 		return "last"
+	case Distinct:
+		return "distinct"
+	case Quantile:
+		return "quantile"
+	case TopK:
+		return "topk"
+	case List:
+		return "list"
+	case Variance:
+		return "variance"
+	case StdDev:
+		return "stddev"
 	}
 	return "unknown"
 }
@@ -227,6 +306,8 @@ type Route struct {
 	// TimeIndex is the position of the stream's time field in Fields, -1 if
 	// the stream's time is the record timestamp.
 	TimeIndex int
+	// OwnTime says that the rule selects an event time of its own, not that of the record (or window) behind the result.
+	OwnTime bool
 }
 
 // Output says where one field of an output record comes from: Expr if not

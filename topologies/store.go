@@ -261,7 +261,7 @@ func (s *store) distrust() {
 // apply makes a step's changes part of the table.
 func (s *store) apply(cs []processors.Change) {
 	for _, c := range cs {
-		c.Row.Value = c.Value
+		c.Apply()
 		if !c.Row.Dirty {
 			c.Row.Dirty = true
 			s.dirty = append(s.dirty, s.rows[c.Row.Key])
