@@ -30,7 +30,8 @@ type Timed interface {
 	// Fire adds what is due in the row at exactly the deadline at, which the row's cell has named by Due, and the
 	// change of the row. With r.Mute it adds the changes alone: the results could not be written, and time must go on.
 	Fire(s State, row *Row, at int64, r *Result) error
-	// Lag is how far the event time of a result may lie before its deadline at most, in ms.
+	// Lag is how far the event time of a result may lie before its deadline at most, in ms. It is negative for an operator
+	// whose deadlines bring no results.
 	Lag() int64
 }
 
@@ -87,6 +88,9 @@ type Row struct {
 	Key   string // entity NUL rule NUL cell
 	Value Cell   // nil: no such cell
 	Dirty bool   // the runtime's mark: changed since the last commit
+	Gone  bool   // the runtime's mark: not in memory any more, another Row stands for the key
+
+	due int64 // the deadline that the row is registered for, 0 for none
 }
 
 // Cell is a decoded piece of state. A Cell is immutable once it is in a Change.
