@@ -138,14 +138,15 @@ type Output struct {
 
 // Result collects what a step did. It is reused: Reset keeps the memory.
 type Result struct {
-	Looked  int  // records looked at: 0 or 1
-	Matched int  // records that passed `where`
-	Dropped int  // results that no route took
-	Late    int  // 1: all windows of the record have closed, and it left no trace
-	Partly  int  // 1: some of the record's windows have closed
-	Mute    bool // of Fire: no outputs
-	Outputs []Output
-	Changes []Change
+	Looked     int  // records looked at: 0 or 1
+	Matched    int  // records that passed `where`
+	Dropped    int  // results that no route took
+	Late       int  // 1: all windows of the record have closed, and it left no trace
+	Partly     int  // 1: some of the record's windows have closed
+	Duplicates int  // 1: dropped by the rule's dedupe, looked at and not matched; it left no trace
+	Mute       bool // of Fire: no outputs
+	Outputs    []Output
+	Changes    []Change
 
 	slots []any
 }
@@ -155,7 +156,7 @@ func (r *Result) Reset() {
 	clear(r.slots)
 	clear(r.Outputs)
 	clear(r.Changes)
-	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Mute = 0, 0, 0, 0, 0, false
+	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Duplicates, r.Mute = 0, 0, 0, 0, 0, 0, false
 	r.slots, r.Outputs, r.Changes = r.slots[:0], r.Outputs[:0], r.Changes[:0]
 }
 
