@@ -38,6 +38,7 @@ type ruleDecl struct {
 	priority    string
 	order       string
 	lateness    int64
+	lateNode    *yaml.Node // of lateness; nil: none
 	tags        []string
 	lateTo      *yaml.Node
 	deadTo      *yaml.Node
@@ -47,10 +48,12 @@ type ruleDecl struct {
 	each      *pair
 	by        *byDecl
 	unbounded bool
+	window    *windowDecl
+	dedupe    *dedupeDecl
 	sel       []pair
 	selNode   *yaml.Node // nil: no `select:` at all
 	having    *yaml.Node
-	emit      *yaml.Node
+	emit      *emitDecl
 	routes    []routeDecl
 	faulty    bool // the structure has errors
 	later     bool // it uses clauses of a later version
@@ -78,6 +81,27 @@ type inputDecl struct {
 type byDecl struct {
 	node  *yaml.Node
 	pairs []pair // nil: node is a scalar
+}
+
+// windowDecl is a `window:`. The window's kind is 0 if the clause is faulty.
+type windowDecl struct {
+	key  *yaml.Node
+	node *yaml.Node
+	Window
+}
+
+// dedupeDecl is a `dedupe:`.
+type dedupeDecl struct {
+	key    *yaml.Node
+	by     *byDecl // nil if it is faulty
+	within int64   // ms
+}
+
+// emitDecl is an `emit:`.
+type emitDecl struct {
+	node  *yaml.Node
+	mode  Emit
+	every int64 // ms, with EmitEvery
 }
 
 type routeDecl struct {

@@ -16,6 +16,9 @@ func (c *checker) member(n *ast.MemberNode, f *facts) *term {
 	if id, ok := n.Node.(*ast.IdentifierNode); ok && id.Value == "row" && c.scope.columns != nil {
 		return c.column(n)
 	}
+	if id, ok := n.Node.(*ast.IdentifierNode); ok && id.Value == "window" && len(c.scope.inputs) > 0 {
+		return c.window(n)
+	}
 	base := c.check(n.Node, f)
 	if base == nil {
 		c.check(n.Property, f)

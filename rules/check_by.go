@@ -13,41 +13,48 @@ import (
 
 // by types the group's key, once per input.
 func (r *ruleChecker) by(out *checkedRule, s *scope, f *facts) {
-	d := r.decl.by
-	terms := make([]*term, len(s.inputs))
-	switch {
-	case d.pairs != nil:
-		r.byMapping(d, s, f, terms)
-	case isIdentifier(d.node.Value) && !slices.Contains(r.aliases, d.node.Value):
-		r.byField(d.node, s, terms)
-	default:
-		if len(s.inputs) > 1 {
-			r.file.at(d.node, r.rule, codeClauses, "name a field that all have, or write {input: expression, ...}", "one expression cannot be the key of several inputs")
-			return
-		}
-		terms[0] = r.expression(d.node, s, f)
-	}
-	kinds := map[schemas.Kind]bool{}
+	terms := r.perInput(r.decl.by, "by", s, f)
 	for i, t := range terms {
-		if t == nil {
-			return
-		}
 		if terms[i] = r.keyTerm(t); terms[i] == nil {
 			return
 		}
-		kinds[t.typ.Kind] = true
 	}
-	if len(kinds) > 1 {
-		r.file.at(d.node, r.rule, codeInputs, "convert with string(...)", "the keys of the inputs have different types")
-		return
-	}
-	if len(out.inputs) == len(terms) {
+	if terms != nil && len(out.inputs) == len(terms) {
 		out.by = terms
 		r.nameKey(out)
 	}
 }
 
-func (r *ruleChecker) byMapping(d *byDecl, s *scope, f *facts, terms []*term) {
+// perInput types what a clause makes of the records of each input, of one type for all. It returns nil after an error.
+func (r *ruleChecker) perInput(d *byDecl, clause string, s *scope, f *facts) []*term {
+	terms := make([]*term, len(s.inputs))
+	switch {
+	case d.pairs != nil:
+		r.byMapping(d, clause, s, f, terms)
+	case isIdentifier(d.node.Value) && !slices.Contains(r.aliases, d.node.Value):
+		r.byField(d.node, s, f, terms)
+	default:
+		if len(s.inputs) > 1 {
+			r.file.at(d.node, r.rule, codeClauses, "name a field that all have, or write {input: expression, ...}", "one expression cannot be the key of several inputs")
+			return nil
+		}
+		terms[0] = r.expression(d.node, s, f)
+	}
+	kinds := map[schemas.Kind]bool{}
+	for _, t := range terms {
+		if t == nil {
+			return nil
+		}
+		kinds[t.typ.Kind] = true
+	}
+	if len(kinds) > 1 {
+		r.file.at(d.node, r.rule, codeInputs, "convert with string(...)", "the keys of the inputs have different types")
+		return nil
+	}
+	return terms
+}
+
+func (r *ruleChecker) byMapping(d *byDecl, clause string, s *scope, f *facts, terms []*term) {
 	for _, p := range d.pairs {
 		i := slices.Index(r.aliases, p.name.Value)
 		if i < 0 {
@@ -74,13 +81,13 @@ func (r *ruleChecker) byMapping(d *byDecl, s *scope, f *facts, terms []*term) {
 	}
 	for i, alias := range r.aliases {
 		if terms[i] == nil && !slices.ContainsFunc(d.pairs, func(p pair) bool { return p.name.Value == alias }) {
-			r.file.at(d.node, r.rule, codeMissingKey, "", "by has no key for the input %s", alias)
+			r.file.at(d.node, r.rule, codeMissingKey, "", "%s has no key for the input %s", clause, alias)
 		}
 	}
 }
 
 // byField reads a bare name: that field of every input.
-func (r *ruleChecker) byField(n *yaml.Node, s *scope, terms []*term) {
+func (r *ruleChecker) byField(n *yaml.Node, s *scope, f *facts, terms []*term) {
 	src := &source{file: r.file, node: n, rule: r.rule, text: n.Value, inputs: r.aliases}
 	for i, in := range s.inputs {
 		if in.typ == nil {
@@ -91,8 +98,17 @@ func (r *ruleChecker) byField(n *yaml.Node, s *scope, terms []*term) {
 			r.file.at(n, r.rule, codeNoField, suggest(n.Value, fieldNames(in.typ)), "no field %q in %s", n.Value, in.typ.Name)
 			continue
 		}
-		terms[i] = &term{op: opField, typ: fd.Type, input: i, name: n.Value, src: src, to: len([]rune(n.Value))}
+		terms[i] = fieldTerm(i, fd, src, f)
 	}
+}
+
+// fieldTerm is a field of an input, read apart from an expression: src holds its name.
+func fieldTerm(input int, fd *schemas.Field, src *source, f *facts) *term {
+	t := &term{op: opField, typ: fd.Type, input: input, name: fd.Name, src: src, to: max(1, len([]rune(src.text)))}
+	if f.has(t.path()) {
+		t.typ = notNull(t.typ)
+	}
+	return t
 }
 
 // keyTerm makes the text form of a key.
@@ -106,7 +122,16 @@ func (r *ruleChecker) keyTerm(t *term) *term {
 		t.src.report(from, to, codeKeyType, `give a default with ??, or drop such records with where`, "a key cannot be null, and this may be")
 		return nil
 	}
-	return &term{op: opText, typ: kindType(schemas.String), args: []*term{t}, src: t.src, from: t.from, to: t.to}
+	return textTerm(t)
+}
+
+// textTerm is the text of a value, null for null.
+func textTerm(t *term) *term {
+	typ := kindType(schemas.String)
+	if t.typ.Nullable {
+		typ = nullable(typ)
+	}
+	return &term{op: opText, typ: typ, args: []*term{t}, src: t.src, from: t.from, to: t.to}
 }
 
 // nameKey names the group's key: as the streams' key field, if all are keyed

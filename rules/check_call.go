@@ -17,9 +17,9 @@ func (c *checker) call(n *ast.CallNode, f *facts) *term {
 	}
 	name := id.Value
 	if name == bareCount {
-		return c.aggregate(n, Count, nil)
+		return c.aggregate(n, aggregateTerm{fn: Count})
 	}
-	if t, ok := c.overList(n, name, n.Arguments, f); ok {
+	if t, ok := c.aggregateCall(n, name, n.Arguments, f); ok {
 		return t
 	}
 	fn := c.lang.funcs[name]
@@ -27,7 +27,7 @@ func (c *checker) call(n *ast.CallNode, f *facts) *term {
 		for _, a := range n.Arguments {
 			c.check(a, f)
 		}
-		help := suggest(name, append(sortedKeys(c.lang.funcs), predicateNames()...))
+		help := suggest(name, slices.Concat(sortedKeys(c.lang.funcs), predicateNames(), aggregateNames()))
 		switch name {
 		case "duration_ms", "interval":
 			help = `a duration is duration("5m")`
@@ -141,7 +141,7 @@ func predicateNames() []string {
 // builtin types the calls that expr-lang's parser treats apart: those with a
 // predicate.
 func (c *checker) builtin(n *ast.BuiltinNode, f *facts) *term {
-	if t, ok := c.overList(n, n.Name, n.Arguments, f); ok {
+	if t, ok := c.aggregateCall(n, n.Name, n.Arguments, f); ok {
 		return t
 	}
 	switch n.Name {
@@ -222,102 +222,4 @@ func (c *checker) predicate(n *ast.BuiltinNode, list, body *term, depth int) *te
 		}
 	}
 	return c.at(n, t)
-}
-
-// overList types count, sum, min, max, avg, first and last of one argument:
-// over a list they are list functions, over anything else aggregates. false:
-// it is no such call.
-func (c *checker) overList(n ast.Node, name string, nodes []ast.Node, f *facts) (*term, bool) {
-	fn := aggregateNamed(name)
-	if fn == 0 || len(nodes) != 1 {
-		return nil, false
-	}
-	a := c.check(nodes[0], f)
-	switch {
-	case a == nil:
-		return nil, true
-	case a.typ.Kind != schemas.List:
-		return c.aggregate(n, fn, a), true
-	case fn != Count:
-		return c.apply(n, c.lang.funcs[name], []*term{a}), true
-	}
-	// count(list): how many of its bools are true.
-	if !c.notNullList(a, name) {
-		return nil, true
-	}
-	if a.typ.Elem != nil && a.typ.Elem.Kind != schemas.Bool {
-		return c.errorAt(n, codeOperands, "the length of a list is len(list)", "count of a list needs a predicate"), true
-	}
-	body := &term{op: opConst, typ: kindType(schemas.Bool), value: false, src: c.src, from: a.from, to: a.to}
-	if a.typ.Elem != nil {
-		body = &term{op: opElem, typ: a.typ.Elem, n: len(c.elems), src: c.src, from: a.from, to: a.to}
-	}
-	if len(c.elems) >= maxNesting {
-		return c.errorAt(n, codePredicate, "split the rule in two", "predicates nested deeper than %d", maxNesting), true
-	}
-	return c.at(n, term{op: opPredicate, name: name, typ: kindType(schemas.Int), args: []*term{a, body}, n: len(c.elems)}), true
-}
-
-func aggregateNamed(name string) AggFunc {
-	switch name {
-	case "count":
-		return Count
-	case "sum":
-		return Sum
-	case "min":
-		return Min
-	case "max":
-		return Max
-	case "avg":
-		return Avg
-	case "first":
-		return First
-	case "last":
-		return Last
-	}
-	return 0
-}
-
-// aggregate types an aggregate call and gives it its number in the group. arg
-// is nil for count().
-func (c *checker) aggregate(n ast.Node, fn AggFunc, arg *term) *term {
-	call := fn.String() + "(...)"
-	if arg == nil {
-		call = fn.String() + "()"
-	}
-	switch {
-	case c.scope.groups == nil:
-		return c.errorAt(n, codeAggregate, c.scope.why, "the aggregate %s cannot stand here", call)
-	case len(c.elems) > 0:
-		return c.errorAt(n, codeAggregate, "", "the aggregate %s cannot stand inside of a predicate", call)
-	case arg == nil:
-		return c.at(n, term{op: opGroup, typ: kindType(schemas.Int), n: c.scope.groups.add(Count, nil, kindType(schemas.Int))})
-	case arg.uses(func(t *term) bool { return t.op == opGroup }):
-		return c.errorAt(n, codeAggregate, "", "an aggregate of an aggregate has no meaning")
-	}
-	typ := notNull(arg.typ)
-	switch fn {
-	case Count:
-		typ = kindType(schemas.Int)
-	case Sum, Avg:
-		if !isNumber(arg.typ) {
-			return c.errorIn(arg, codeOperands, numberHelp(arg), "%s of %s: it needs numbers", fn, arg.typ)
-		}
-		typ = kindType(arg.typ.Kind)
-		if fn == Avg {
-			typ = kindType(schemas.Float)
-		}
-	case Min, Max:
-		if !isOrdered(arg.typ) {
-			return c.errorIn(arg, codeOperands, "", "%s of %s: it needs numbers, times or strings", fn, arg.typ)
-		}
-	case First, Last:
-		if !isOrdered(arg.typ) && arg.typ.Kind != schemas.Bool {
-			return c.errorIn(arg, codeOperands, "", "%s of %s: it needs a string, number, time or bool", fn, arg.typ)
-		}
-	}
-	if fn != Count && fn != Sum && mayBeNull(arg.typ) {
-		typ = nullable(typ)
-	}
-	return c.at(n, term{op: opGroup, typ: typ, n: c.scope.groups.add(fn, arg, typ)})
 }

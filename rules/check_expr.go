@@ -178,6 +178,8 @@ func (c *checker) identifier(n *ast.IdentifierNode, f *facts) *term {
 			return c.errorAt(n, codeKeyName, "use the field that holds the key", "`key` is the key of a group; this rule has no `by`")
 		}
 		return c.at(n, term{op: opKey, typ: kindType(schemas.String)})
+	case n.Value == "window" && len(s.inputs) > 0:
+		return c.errorAt(n, codeWindowName, "write window.start or window.end", "a window is no value of its own")
 	case n.Value == "row" && s.columns != nil:
 		return c.errorAt(n, codeOperands, "name a column: row."+s.columns[0], "row is not a value of its own")
 	}

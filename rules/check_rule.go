@@ -22,6 +22,7 @@ type checkedRule struct {
 	by        []*term
 	keyName   string
 	rekey     []bool
+	dedupe    []*term
 	groups    *aggregates
 	having    *term
 	emit      Emit
@@ -59,8 +60,9 @@ func (r *ruleChecker) check() *checkedRule {
 	before := len(r.file.diags.list)
 	s := r.inputs(out)
 	r.outputs(out)
-	r.extras(out)
-	if d.by != nil || d.unbounded || d.having != nil || d.emit != nil {
+	r.lateTo(out)
+	r.deadTo()
+	if d.by != nil || d.unbounded || d.window != nil || d.having != nil || d.emit != nil {
 		out.kind = Aggregation
 	}
 	// What a rule of a later version means cannot be said.
@@ -152,64 +154,6 @@ func (r *ruleChecker) outputs(out *checkedRule) {
 	}
 }
 
-// extras checks late_to and dead_to.
-func (r *ruleChecker) extras(out *checkedRule) {
-	if n := r.decl.lateTo; n != nil {
-		if d := r.stream(n); d != nil {
-			out.late = d
-			if d.domain != r.decl.domain {
-				r.file.at(n, r.rule, codeForeign, "", "rules of %s cannot write the streams of %s", r.decl.domain, d.domain)
-			}
-			for _, in := range out.inputs {
-				if in == d {
-					r.file.at(n, r.rule, codeOwnInput, "", "the rule writes its own input")
-				} else if in.stream.Schema != nil && d.stream.Schema != nil && in.stream.Schema.Fingerprint() != d.stream.Schema.Fingerprint() {
-					r.file.at(n, r.rule, codeLate, "", "late records keep their schema: %s, not %s", in.stream.Schema.Name(), d.stream.Schema.Name())
-				}
-			}
-		}
-	}
-	if n := r.decl.deadTo; n != nil {
-		if wrong := r.set.topicError(n.Value); wrong != "" {
-			r.file.at(n, r.rule, codeTopic, "", "%s", wrong)
-		}
-	}
-}
-
-// clauses checks which clauses go together.
-func (r *ruleChecker) clauses(out *checkedRule) {
-	d := r.decl
-	if out.kind != Aggregation {
-		return
-	}
-	out.emit = EmitChanges
-	if d.emit != nil && d.emit.Value == "each" {
-		out.emit = EmitEach
-	}
-	at := d.name
-	if at == nil {
-		at = d.node
-	}
-	if d.by == nil && !d.faulty {
-		clause := "unbounded"
-		if d.having != nil {
-			clause = "having"
-		} else if d.emit != nil {
-			clause = "emit"
-		}
-		r.file.at(at, r.rule, codeClauses, "add `by:` with the field that groups are made of", "%s belongs to aggregates, and the rule has no `by`", clause)
-	}
-	if d.by != nil && !d.unbounded {
-		r.file.at(d.by.node, r.rule, codeUnbounded, "add `unbounded: true` if one row per key, kept for ever, is what you want", "the rule keeps state per key without a bound")
-	}
-	if d.selNode == nil {
-		r.file.at(at, r.rule, codeMissingKey, "", "an aggregate needs the key \"select\"")
-	}
-	if d.each != nil {
-		r.file.at(d.each.name, r.rule, codeUnsupported, "write the elements to a stream first, and aggregate that", "`each` together with `by` is not supported yet")
-	}
-}
-
 // expressions types all expressions of the rule.
 func (r *ruleChecker) expressions(out *checkedRule, s *scope) {
 	d := r.decl
@@ -219,8 +163,9 @@ func (r *ruleChecker) expressions(out *checkedRule, s *scope) {
 	before := *s
 	before.why = "where looks at single records, before anything is aggregated; use having"
 	if out.kind != Aggregation {
-		before.why = "an aggregate needs `by` and `unbounded: true`"
+		before.why = "an aggregate needs `by`, and `window` or `unbounded: true`"
 	}
+	before.noWindow = r.noWindow()
 	item := before
 	if d.each != nil {
 		r.each(out, &before, &item)
@@ -229,12 +174,16 @@ func (r *ruleChecker) expressions(out *checkedRule, s *scope) {
 	if d.by != nil {
 		r.by(out, &before, proven)
 	}
+	if d.dedupe != nil {
+		r.dedupe(out, &before, proven)
+	}
 	after := item
+	after.windowed = d.window != nil && d.window.Kind != Counting
 	after.groups = out.groups
 	after.keyed = out.kind == Aggregation
 	selected, names := map[string]*term{}, map[string]*term{}
 	for _, p := range d.sel {
-		t := r.expression(p.value, &after, proven)
+		t := r.result(r.expression(p.value, &after, proven), out)
 		selected[p.name.Value] = t
 		names[p.name.Value] = t
 	}
@@ -242,11 +191,11 @@ func (r *ruleChecker) expressions(out *checkedRule, s *scope) {
 	late := after
 	late.selects = names
 	if d.having != nil {
-		out.having = r.condition(d.having, &late, proven, "having")
+		out.having = r.result(r.condition(d.having, &late, proven, "having"), out)
 	}
 	for i, rt := range d.routes {
 		if rt.when != nil {
-			out.routes[i].when = r.condition(rt.when, &late, proven, "when")
+			out.routes[i].when = r.result(r.condition(rt.when, &late, proven, "when"), out)
 		}
 		if decl := out.routes[i].decl; decl != nil && decl.stream.Schema != nil && (d.selNode != nil || out.kind == Transform) {
 			r.route(&out.routes[i], rt, selected, &after, proven)

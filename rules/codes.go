@@ -23,6 +23,7 @@ const (
 	codeClauses     = "E208" // clauses that do not go together
 	codeRoute       = "E209" // route that is never taken
 	codeUnbounded   = "E210" // state that grows without bound
+	codeWindow      = "E211" // window that cannot be
 
 	codeStream      = "E301" // unknown stream
 	codeSchema      = "E302" // unknown schema, or no record
@@ -35,6 +36,7 @@ const (
 	codeNoKey       = "E309" // written stream declares no key
 	codeLate        = "E310" // late_to stream does not fit the input
 	codeFed         = "E311" // feed writes a stream that rules write
+	codeRetract     = "E312" // stream gets records without a value and does not say what they are
 
 	codeSyntax      = "E401" // expression cannot be parsed
 	codeNotInRules  = "E402" // syntax of expr-lang that rules do not have
@@ -45,6 +47,8 @@ const (
 	codeAggregate   = "E407" // aggregate call where none can be
 	codeKeyName     = "E408" // key outside of an aggregate
 	codeNoField     = "E412" // record has no such field
+	codeWindowName  = "E413" // window outside of what a window has
+	codeNoRecord    = "E414" // record where a window has closed
 
 	codeOperands  = "E501" // operand or argument types do not fit
 	codeNull      = "E502" // value may be null here

@@ -72,6 +72,7 @@ func (d *streamDecl) project() error {
 func (r *checkedRule) terms(f func(*term)) {
 	all := []*term{r.where, r.each, r.eachWhere, r.having}
 	all = append(all, r.by...)
+	all = append(all, r.dedupe...)
 	if r.groups != nil {
 		for _, g := range r.groups.list {
 			all = append(all, g.arg)
@@ -113,7 +114,7 @@ func (r *checkedRule) compile() *Rule {
 	c := &compiler{inputs: r.inputs}
 	out := &Rule{
 		Domain: d.domain, Name: d.name.Value, ID: d.id(), Owner: d.owner, Description: d.description,
-		Kind: r.kind, Where: c.expr(r.where), KeyName: r.keyName, Rekey: r.rekey, Having: c.expr(r.having), Emit: r.emit,
+		Kind: r.kind, Where: c.expr(r.where), KeyName: r.keyName, Rekey: r.rekey, Window: r.window(), Having: c.expr(r.having), Emit: r.emit,
 		Lateness: d.lateness, Priority: d.priority, Order: d.order, Shadow: d.shadow, Tags: d.tags,
 		Pos: d.file.position(d.name),
 	}
@@ -128,11 +129,21 @@ func (r *checkedRule) compile() *Rule {
 	}
 	if r.groups != nil {
 		for _, g := range r.groups.list {
-			out.Aggregates = append(out.Aggregates, Aggregate{Func: g.fn, Arg: c.expr(g.arg), Type: g.typ})
+			out.Aggregates = append(out.Aggregates, Aggregate{Func: g.fn, N: g.n, Q: g.q, Arg: c.expr(g.arg), Type: g.typ})
+		}
+	}
+	if r.dedupe != nil {
+		out.Dedupe = &Dedupe{Within: d.dedupe.within}
+		for _, t := range r.dedupe {
+			out.Dedupe.By = append(out.Dedupe.By, c.expr(t))
 		}
 	}
 	for _, rt := range r.routes {
-		out.Routes = append(out.Routes, rt.compile(c))
+		route := rt.compile(c)
+		if i := route.TimeIndex; i >= 0 {
+			route.OwnTime = rt.fields[i].term != nil && !r.eventTime(rt.fields[i].term)
+		}
+		out.Routes = append(out.Routes, route)
 	}
 	if r.late != nil {
 		out.Late = r.late.stream
@@ -143,6 +154,18 @@ func (r *checkedRule) compile() *Rule {
 	out.Version = digest(out.canonical())
 	out.Fingerprint = digest(out.stateForm())
 	return out
+}
+
+// window is the rule's window, nil for none.
+func (r *checkedRule) window() *Window {
+	if r.decl.window == nil {
+		return nil
+	}
+	w := r.decl.window.Window
+	if r.decl.emit != nil {
+		w.Every = r.decl.emit.every
+	}
+	return &w
 }
 
 func (rt *checkedRoute) compile(c *compiler) Route {
@@ -216,6 +239,18 @@ func (r *Rule) stateForm() []string {
 		parts = append(parts, "aggregate", a.Func.String(), a.Type.String())
 		if a.Arg != nil {
 			parts = append(parts, a.Arg.canon)
+		}
+		if p := parameter(a.Func, a.N, a.Q); p != "" {
+			parts = append(parts, p)
+		}
+	}
+	if w := r.Window; w != nil {
+		parts = append(parts, "window", w.String())
+	}
+	if d := r.Dedupe; d != nil {
+		parts = append(parts, "dedupe", strconv.FormatInt(d.Within, 10))
+		for _, by := range d.By {
+			parts = append(parts, by.canon)
 		}
 	}
 	return parts

@@ -59,6 +59,11 @@ func (c *compiler) compile(t *term) code {
 	case opGroup:
 		n := t.n
 		return valueCode(t.typ, func(e *Env) any { return e.Group[n] })
+	case opWindow:
+		if t.name == "start" {
+			return intCode(t.typ, func(e *Env) (int64, bool) { return e.Start, true })
+		}
+		return intCode(t.typ, func(e *Env) (int64, bool) { return e.End, true })
 	case opMember:
 		return memberCode(t.typ, c.compile(t.args[0]), t.name)
 	case opAt:

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -55,6 +56,24 @@ func parseDuration(s string) (int64, string) {
 		return 0, clip(s) + " is longer than ten years"
 	}
 	return int64(total), ""
+}
+
+// formatDuration writes milliseconds as rule files do: 1h30m.
+func formatDuration(ms int64) string {
+	if ms == 0 {
+		return "0s"
+	}
+	var b strings.Builder
+	for _, u := range []struct {
+		name string
+		ms   int64
+	}{{"d", 24 * 3_600_000}, {"h", 3_600_000}, {"m", 60_000}, {"s", 1000}, {"ms", 1}} {
+		if n := ms / u.ms; n > 0 {
+			b.WriteString(strconv.FormatInt(n, 10) + u.name)
+			ms %= u.ms
+		}
+	}
+	return b.String()
 }
 
 // clip shortens a text for an error message.

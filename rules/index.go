@@ -27,9 +27,10 @@ func ErrorCodes() []ErrorCode {
 		{codeValue, "The value is none of the allowed ones.", "The message lists them; durations need a unit."},
 		{codeTwice, "A stream, rule, input, column or key is declared twice.", "Rename or delete one."},
 		{codeUnsupported, "The clause belongs to a kind of rule that this version does not have.", "Leave it out, or update."},
-		{codeClauses, "Clauses do not go together.", "Aggregates need `by`; streams are declared in `streams.yaml`."},
+		{codeClauses, "Clauses do not go together.", "The message says which, and why."},
 		{codeRoute, "A route can never be taken.", "Put the route without `when` last."},
-		{codeUnbounded, "The rule keeps state for every key for ever.", "Say `unbounded: true` if that is meant."},
+		{codeUnbounded, "The rule keeps state for every key for ever.", "Give it a `window`, or say `unbounded: true` if that is meant."},
+		{codeWindow, "There is no such window.", "One of `size`, `gap`, `sliding`, `count`; a size is a multiple of its hop."},
 
 		{codeStream, "No such stream is declared.", "Write `domain.stream`; declare it in the domain's `streams.yaml`."},
 		{codeSchema, "No such schema, or it is no record.", "Schemas are named in full: `commerce.Purchase`."},
@@ -42,6 +43,7 @@ func ErrorCodes() []ErrorCode {
 		{codeNoKey, "A written stream has no key.", "Declare `key:` for it."},
 		{codeLate, "`late_to` has another schema than the input.", "Late records are written as they came."},
 		{codeFed, "A feed writes a stream that rules write.", "Feed a stream that no rule writes."},
+		{codeRetract, "The rule retracts what it wrote, and the stream takes records without a value for dead letters.", "Declare `tombstones: ignore` for the stream."},
 
 		{codeSyntax, "The expression cannot be parsed.", "See the caret. In plain YAML, `#` after a blank starts a comment."},
 		{codeNotInRules, "The syntax belongs to expr-lang but not to rules.", "No `let`, `reduce`, methods, or patterns from data."},
@@ -52,6 +54,8 @@ func ErrorCodes() []ErrorCode {
 		{codeAggregate, "An aggregate stands where nothing is aggregated.", "Aggregates belong in `select`, `having` and `when` of rules with `by`."},
 		{codeKeyName, "`key` is used in a rule without `by`.", "Use the field."},
 		{codeNoField, "The record or row has no such field or column.", "Check the spelling against the schema."},
+		{codeWindowName, "`window` is used where there is no window.", "`window.start` and `window.end` belong in `select`, `having` and `when` of rules with a window of time."},
+		{codeNoRecord, "A window that closes has no record.", "Aggregate its records: `last(x)`, `first(x)`, `max(x)`; the group's key is `key`."},
 
 		{codeOperands, "An operator or function does not work on these types.", "Convert one side: `int`, `float`, `string`, `to_millis`, `parse_time`."},
 		{codeNull, "The value may be null where none may be.", "`(x ?? default)`, `x != nil && …`, `?.`"},

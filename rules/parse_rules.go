@@ -53,7 +53,7 @@ func (p *parser) ruleEntry(n *yaml.Node) *ruleDecl {
 		{"shadow", func(_, v *yaml.Node) { r.shadow = p.flag(v, "shadow") }},
 		{"order", func(_, v *yaml.Node) { r.order, _ = p.word(v, "order", OrderEvent, OrderArrival) }},
 		{"tags", func(_, v *yaml.Node) { r.tags = p.tags(v) }},
-		{"lateness", func(_, v *yaml.Node) { r.lateness, _ = p.span(v, "lateness") }},
+		{"lateness", func(_, v *yaml.Node) { r.lateness, r.lateNode = p.lateness(v) }},
 		{"late_to", func(_, v *yaml.Node) {
 			if _, ok := p.text(v, "late_to"); ok {
 				r.lateTo = v
@@ -67,26 +67,18 @@ func (p *parser) ruleEntry(n *yaml.Node) *ruleDecl {
 		{"from", func(_, v *yaml.Node) { r.from = p.from(v) }},
 		{"where", func(_, v *yaml.Node) { r.where = p.expression(v, "where") }},
 		{"each", func(_, v *yaml.Node) { r.each = p.each(v) }},
-		{"by", func(_, v *yaml.Node) { r.by = p.by(v) }},
+		{"by", func(_, v *yaml.Node) { r.by = p.by(v, "by") }},
 		{"unbounded", func(_, v *yaml.Node) { r.unbounded = p.flag(v, "unbounded") }},
 		{"select", func(_, v *yaml.Node) { r.selNode = v; r.sel = p.pairs(v, "select") }},
 		{"having", func(_, v *yaml.Node) { r.having = p.expression(v, "having") }},
-		{"emit", func(_, v *yaml.Node) {
-			if v.Kind == yaml.ScalarNode && (v.Value == "final" || v.Value == "update") {
-				p.file.at(v, p.rule, codeUnsupported, "changes or each", "`emit: %s` needs a window, and windows are not supported yet", v.Value)
-				return
-			}
-			if _, ok := p.word(v, "emit", "changes", "each"); ok {
-				r.emit = v
-			}
-		}},
+		{"emit", func(_, v *yaml.Node) { r.emit = p.emit(v) }},
+		{"window", func(k, v *yaml.Node) { r.window = p.window(k, v) }},
+		{"dedupe", func(k, v *yaml.Node) { r.dedupe = p.dedupe(k, v) }},
 		{"to", func(_, v *yaml.Node) { r.routes = p.to(v) }},
 		// Clauses of later versions: their place in the language is taken.
-		{"window", nil},
 		{"join", nil},
 		{"lookup", nil},
 		{"detect", nil},
-		{"dedupe", nil},
 		{"on_change", nil},
 		{"within", nil},
 		{"skip", nil},
@@ -164,7 +156,7 @@ func (p *parser) alias(n *yaml.Node) bool {
 // reservedNames are identifiers that mean something in every expression.
 func reservedNames() []string {
 	return []string{
-		"event", "key", "true", "false", "nil", "null", "not", "and", "or", "in", "matches", "contains", "startsWith",
+		"event", "key", "window", "true", "false", "nil", "null", "not", "and", "or", "in", "matches", "contains", "startsWith",
 		"endsWith", "let", "if", "else",
 	}
 }
@@ -180,15 +172,15 @@ func (p *parser) each(n *yaml.Node) *pair {
 	return &pair{n.Content[0], n.Content[1]}
 }
 
-func (p *parser) by(n *yaml.Node) *byDecl {
+func (p *parser) by(n *yaml.Node, what string) *byDecl {
 	switch n.Kind {
 	case yaml.ScalarNode:
 		return &byDecl{node: n}
 	case yaml.MappingNode:
-		return &byDecl{node: n, pairs: p.pairs(n, "by")}
+		return &byDecl{node: n, pairs: p.pairs(n, what)}
 	case yaml.DocumentNode, yaml.SequenceNode, yaml.AliasNode:
 	}
-	p.file.at(n, p.rule, codeForm, "", "by has to be a field, an expression, or a mapping of inputs to expressions, not %s", formOf(n))
+	p.file.at(n, p.rule, codeForm, "", "%s has to be a field, an expression, or a mapping of inputs to expressions, not %s", what, formOf(n))
 	return nil
 }
 

@@ -1,6 +1,10 @@
 package rules
 
-import "github.com/millrace-io/millrace/schemas"
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/schemas"
+)
 
 // Set is the compiled form of one rules directory. It is immutable and safe
 // for concurrent use; only Env is per goroutine.
@@ -130,7 +134,7 @@ type Rule struct {
 	Domain, Name, ID   string // ID = domain.name
 	Owner, Description string
 	Version            string // 16 hex digits over the canonical rule without description, owner, tags
-	Fingerprint        string // 16 hex digits over what shapes the state: kind, inputs, by, where, aggregates
+	Fingerprint        string // 16 hex digits over what shapes the state: kind, inputs, by, where, aggregates, window, dedupe
 	Kind               Kind
 	Inputs             []Input
 	Where              *Expr // bool; nil = every record
@@ -210,10 +214,29 @@ type Window struct {
 	Every int64 // with EmitEvery
 }
 
-// Dedupe passes the first record, in total order, of each value of By within Within ms of event time; later ones with
-// the same value are dropped before anything else of the rule sees them.
+// String returns what the window is, for fingerprints; durations are in ms.
+func (w *Window) String() string {
+	var s string
+	switch w.Kind {
+	case Tumbling, Hopping:
+		s = fmt.Sprintf("size %d hop %d", w.Size, w.Hop)
+	case Session:
+		s = fmt.Sprintf("gap %d", w.Gap)
+	case Sliding:
+		s = fmt.Sprintf("sliding %d", w.Size)
+	case Counting:
+		s = fmt.Sprintf("count %d", w.N)
+	}
+	if w.Every > 0 {
+		s += fmt.Sprintf(" every %d", w.Every)
+	}
+	return s
+}
+
+// Dedupe passes the first record, in total order, of each value of By within Within ms of event time. Records that Where
+// drops do not count; of the others, later ones with the same value are dropped before anything else of the rule sees them.
 type Dedupe struct {
-	By     []*Expr // per input; a null value is never a duplicate
+	By     []*Expr // per input: String typed; a null value is never a duplicate
 	Within int64
 }
 

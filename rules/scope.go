@@ -19,6 +19,9 @@ type scope struct {
 	selects map[string]*term // names that conditions after select may use
 	// why says why aggregate calls have no place here, for the error message.
 	why string
+
+	windowed bool   // window.start and window.end exist
+	noWindow string // else why not, for the error message
 }
 
 // scopeInput is one alias.
@@ -36,21 +39,37 @@ type aggregates struct {
 
 type aggregateTerm struct {
 	fn    AggFunc
+	n     int64
+	q     float64
 	arg   *term
 	typ   *schemas.Type
 	canon string
 }
 
 // add returns the number of the call, the same for the same call.
-func (a *aggregates) add(fn AggFunc, arg *term, typ *schemas.Type) int {
-	canon := fn.String() + "(" + canonical(arg, a.inputs) + ")"
-	for i, g := range a.list {
-		if g.canon == canon {
+func (a *aggregates) add(g aggregateTerm) int {
+	g.canon = g.fn.String() + "(" + canonical(g.arg, a.inputs) + ")" + g.parameter()
+	for i, h := range a.list {
+		if h.canon == g.canon {
 			return i
 		}
 	}
-	a.list = append(a.list, &aggregateTerm{fn: fn, arg: arg, typ: typ, canon: canon})
+	a.list = append(a.list, &g)
 	return len(a.list) - 1
+}
+
+// parameter writes the constant argument of a function that has one.
+func (g *aggregateTerm) parameter() string { return parameter(g.fn, g.n, g.q) }
+
+func parameter(fn AggFunc, n int64, q float64) string {
+	switch fn {
+	case Quantile:
+		return constText(q)
+	case TopK, List:
+		return constText(n)
+	default:
+		return ""
+	}
 }
 
 // canonical returns the canonical text of a term, "" for none.
@@ -80,6 +99,9 @@ func (s *scope) names() []string {
 	}
 	if s.keyed {
 		names = append(names, "key")
+	}
+	if s.windowed {
+		names = append(names, "window")
 	}
 	return append(names, sortedKeys(s.selects)...)
 }

@@ -20,6 +20,7 @@ const (
 	opColumn                  // column n of a feed's row
 	opKey                     // the group's key
 	opGroup                   // result of aggregate n
+	opWindow                  // the window's start or end: name
 	opMember                  // args[0].name, on a record value or a map
 	opAt                      // args[0][args[1]]
 	opSlice                   // args[0][args[1]:args[2]], with nil args for open ends
@@ -166,6 +167,8 @@ func (t *term) canon(b *strings.Builder, inputs []string) {
 		b.WriteString("key")
 	case opGroup:
 		b.WriteString("$" + strconv.Itoa(t.n))
+	case opWindow:
+		b.WriteString("window." + t.name)
 	case opMember:
 		list(t.args)
 		b.WriteByte('.')
