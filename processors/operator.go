@@ -46,8 +46,17 @@ type DueCell interface {
 	Due(fired int64) int64
 }
 
-// New returns the operator for a rule: the one switch on the rule's kind.
+// New returns the operator for a rule.
 func New(rule *rules.Rule) (Operator, error) {
+	op, err := newOperator(rule)
+	if err == nil && rule.Dedupe != nil {
+		op = newDeduped(op, rule)
+	}
+	return op, err
+}
+
+// newOperator is the one switch on the rule's kind.
+func newOperator(rule *rules.Rule) (Operator, error) {
 	switch rule.Kind {
 	case rules.Transform:
 		return newTransform(rule), nil
