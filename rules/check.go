@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/millrace-io/millrace/schemas"
 )
 
@@ -145,9 +147,10 @@ func (c *setChecker) topicError(topic string) string {
 	return ""
 }
 
-// edge is one rule's way from an input to an output.
+// edge is one rule's way from an input to an output, which the rule names at node.
 type edge struct {
 	rule *checkedRule
+	node *yaml.Node
 	to   string
 }
 
@@ -160,11 +163,15 @@ func (c *setChecker) cycles(rules []*checkedRule) {
 			continue
 		}
 		for _, in := range r.inputs {
-			for _, rt := range r.routes {
-				if rt.decl != nil && rt.decl != in {
-					next[in.stream.Name] = append(next[in.stream.Name], edge{r, rt.decl.stream.Name})
+			add := func(d *streamDecl, node *yaml.Node) {
+				if d != nil && d != in {
+					next[in.stream.Name] = append(next[in.stream.Name], edge{r, node, d.stream.Name})
 				}
 			}
+			for i, rt := range r.routes {
+				add(rt.decl, r.decl.routes[i].stream)
+			}
+			add(r.late, r.decl.lateTo)
 		}
 	}
 	state := map[string]int{} // 1 = on the way, 2 = done
@@ -180,7 +187,7 @@ func (c *setChecker) cycles(rules []*checkedRule) {
 			case 1:
 				circle := append(slices.Clone(way[slices.Index(way, e.to):]), e.to)
 				d := e.rule.decl
-				d.file.at(d.routes[0].stream, d.id(), codeCycle, "", "the rule closes a circle of streams: %s", strings.Join(circle, " -> "))
+				d.file.at(e.node, d.id(), codeCycle, "", "the rule closes a circle of streams: %s", strings.Join(circle, " -> "))
 			}
 		}
 		way = way[:len(way)-1]

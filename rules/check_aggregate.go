@@ -43,7 +43,7 @@ func (c *checker) aggregateCall(n ast.Node, name string, nodes []ast.Node, f *fa
 		if a == nil {
 			return nil, true
 		}
-		return c.aggregate(n, aggregateTerm{fn: fn, arg: a}), true
+		return c.aggregate(n, aggregateTerm{fn: fn, arg: a}, a), true
 	default:
 		return c.overList(n, fn, nodes, f)
 	}
@@ -60,7 +60,7 @@ func (c *checker) overList(n ast.Node, fn AggFunc, nodes []ast.Node, f *facts) (
 	case a == nil:
 		return nil, true
 	case a.typ.Kind != schemas.List:
-		return c.aggregate(n, aggregateTerm{fn: fn, arg: a}), true
+		return c.aggregate(n, aggregateTerm{fn: fn, arg: a}, a), true
 	case fn != Count:
 		return c.apply(n, c.lang.funcs[fn.String()], []*term{a}), true
 	}
@@ -116,11 +116,12 @@ func (c *checker) parametric(n ast.Node, fn AggFunc, nodes []ast.Node, f *facts)
 	if !ok {
 		return c.errorIn(p, codeConstant, signature, "%s is out of the range of %s", c.describe(p), fn)
 	}
-	return c.aggregate(n, g)
+	return c.aggregate(n, g, p)
 }
 
-// aggregate types an aggregate call and gives it its number in the group. Its arg is nil for count().
-func (c *checker) aggregate(n ast.Node, g aggregateTerm) *term {
+// aggregate types an aggregate call and gives it its number in the group. Its arg is nil for count(); last is the call's
+// last argument.
+func (c *checker) aggregate(n ast.Node, g aggregateTerm, last *term) *term {
 	call := g.fn.String() + "(...)"
 	if g.arg == nil {
 		call = g.fn.String() + "()"
@@ -143,7 +144,13 @@ func (c *checker) aggregate(n ast.Node, g aggregateTerm) *term {
 			return nil
 		}
 	}
-	return c.at(n, term{op: opGroup, typ: g.typ, n: c.scope.groups.add(g)})
+	t := c.at(n, term{op: opGroup, typ: g.typ, n: c.scope.groups.add(g)})
+	whole := *t
+	if last != nil {
+		whole.args = []*term{last}
+	}
+	t.to = c.src.closing(&whole, ')')
+	return t
 }
 
 // aggregateType is the type of the result, nil after an error. Where all arguments can be null there may be no result.

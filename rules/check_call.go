@@ -17,7 +17,7 @@ func (c *checker) call(n *ast.CallNode, f *facts) *term {
 	}
 	name := id.Value
 	if name == bareCount {
-		return c.aggregate(n, aggregateTerm{fn: Count})
+		return c.aggregate(n, aggregateTerm{fn: Count}, nil)
 	}
 	if t, ok := c.aggregateCall(n, name, n.Arguments, f); ok {
 		return t

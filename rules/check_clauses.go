@@ -63,6 +63,7 @@ func (r *ruleChecker) emit() Emit {
 		r.file.at(e.node, r.rule, codeClauses, help, format, args...)
 	}
 	switch {
+	case w == nil && r.decl.by == nil: // aggregateClauses has said more
 	case w == nil && (e.mode == EmitFinal || e.mode == EmitEvery):
 		refuse("add `window: {size: 5m}`, or write `emit: changes` or `emit: each`", "`emit: %s` writes windows, and the rule has none", e.mode)
 	case w != nil && w.Kind == Counting && e.mode != EmitFinal:

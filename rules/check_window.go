@@ -19,11 +19,15 @@ func (r *ruleChecker) noWindow() string {
 
 // window types window.start and window.end.
 func (c *checker) window(n *ast.MemberNode) *term {
-	name, ok := n.Property.(*ast.StringNode)
 	from, to := n.Node.Location().From, n.Location().To
+	name, ok := n.Property.(*ast.StringNode)
 	switch {
 	case !ok || name.Value != "start" && name.Value != "end":
-		c.src.report(from, to, codeWindowName, "", "a window has window.start and window.end")
+		help := ""
+		if ok {
+			help = suggest(name.Value, []string{"start", "end"})
+		}
+		c.src.report(from, to, codeWindowName, help, "a window has window.start and window.end")
 		return nil
 	case !c.scope.windowed:
 		c.src.report(from, to, codeWindowName, c.scope.noWindow, "window.%s cannot stand here", name.Value)

@@ -24,7 +24,7 @@ func CompileFilter(name, text string, schema *schemas.Schema) (*Filter, error) {
 	in := &streamDecl{stream: &Stream{Name: name, Schema: schema}, paths: map[string]bool{}}
 	s := &scope{
 		inputs: []scopeInput{{alias: "event", typ: schema.Type(), decl: in}},
-		why:    "a filter looks at single records",
+		why:    "a filter looks at single records", noWindow: "a filter looks at single records",
 	}
 	s.event = schema.Type()
 	r := &ruleChecker{file: f, decl: &ruleDecl{file: f}, lang: newLanguage(), aliases: []string{"event"}}

@@ -110,7 +110,7 @@ func listFunctions() []*function {
 			}),
 		},
 		{
-			group: g, signature: "distinct(l list) list", doc: "each value once, in the order of their first",
+			group: g, signature: "distinct(l list) list", doc: "each value once, in the order of their first; of another value it is an aggregate: how many",
 			example: `distinct([2, 1, 2])`, want: `[2, 1]`, typed: scalars,
 			build: fn1(func(e *Env, l []any) []any {
 				if !e.step(len(l)) || !e.grow(64*len(l)) {

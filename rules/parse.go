@@ -110,6 +110,9 @@ type key struct {
 	read func(k, v *yaml.Node) // nil: a clause of a later version
 }
 
+// fewKeys is how many keys an error message lists.
+const fewKeys = 6
+
 // mapping reads a mapping strictly: every key has to be a known one. required
 // keys that are missing are reported at the mapping.
 func (p *parser) mapping(n *yaml.Node, what string, keys []key, required ...string) bool {
@@ -129,7 +132,11 @@ func (p *parser) mapping(n *yaml.Node, what string, keys []key, required ...stri
 					names = append(names, c.name)
 				}
 			}
-			p.file.at(k, p.rule, codeUnknownKey, suggest(k.Value, names), "%s has no key %q", what, k.Value)
+			help := suggest(k.Value, names)
+			if help == "" && len(names) <= fewKeys {
+				help = "its keys: " + strings.Join(names, ", ")
+			}
+			p.file.at(k, p.rule, codeUnknownKey, help, "%s has no key %q", what, k.Value)
 			ok = false
 		case keys[at].read == nil:
 			p.file.at(k, p.rule, codeUnsupported, "", "the clause %q is not supported yet", k.Value)

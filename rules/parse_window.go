@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -36,7 +37,7 @@ func (p *parser) window(k, n *yaml.Node) *windowDecl {
 			ok = ok && good
 		}},
 	})
-	if !p.oneKind(n) || !known || !ok {
+	if !known || !p.oneKind(n) || !ok {
 		return w
 	}
 	switch {
@@ -108,20 +109,26 @@ func (p *parser) emit(n *yaml.Node) *emitDecl {
 		return e
 	}
 	if n.Kind == yaml.ScalarNode && n.Value == "every" {
-		p.file.at(n, p.rule, codeForm, "write `emit: {every: 1m}`", "`every` needs a duration")
+		p.file.at(n, p.rule, codeForm, "write `emit: {every: 1m}`", "emit: every needs a duration")
 		return nil
 	}
-	modes := []Emit{EmitFinal, EmitChanges, EmitEach}
-	words := make([]string, len(modes))
-	for i, m := range modes {
-		words[i] = m.String()
+	const modes = "one of final, changes, each and {every: 1m}"
+	if n.Kind != yaml.ScalarNode {
+		p.file.at(n, p.rule, codeForm, modes, "emit has to be a word, or {every: duration}, not %s", formOf(n))
+		return nil
 	}
-	v, ok := p.word(n, "emit", words...)
-	for i, w := range words {
-		if ok && w == v {
-			return &emitDecl{node: n, mode: modes[i]}
+	v, ok := p.text(n, "emit")
+	if !ok {
+		return nil
+	}
+	var words []string
+	for _, m := range []Emit{EmitFinal, EmitChanges, EmitEach} {
+		if m.String() == v {
+			return &emitDecl{node: n, mode: m}
 		}
+		words = append(words, m.String())
 	}
+	p.file.at(n, p.rule, codeValue, cmp.Or(suggest(v, words), modes), "emit cannot be %q", v)
 	return nil
 }
 
