@@ -7,7 +7,7 @@ import (
 
 // Position is the place of a record in the total order in which a rule takes its input (DESIGN §6): event time, position of
 // the stream in `from`, origin, writer. Records of a source topic, whose keys stay in their partition, are told apart by
-// Offset alone; there Stream, Key, ID and Rule are empty.
+// Offset alone; the fields that are texts are empty there.
 type Position struct {
 	Time    int64
 	Input   int
@@ -15,8 +15,9 @@ type Position struct {
 	Key     string
 	ID      string // event id of a keyless origin
 	Offset  int64
-	Rule    string // who wrote the record
+	Rule    string // who made the record
 	Ordinal int64
+	Event   string // event id, for records of one origin that came along several ways
 }
 
 // Compare gives -1, 0 or 1 as p sorts before, with or after q.
@@ -42,5 +43,8 @@ func (p *Position) Compare(q *Position) int {
 	if c := strings.Compare(p.Rule, q.Rule); c != 0 {
 		return c
 	}
-	return cmp.Compare(p.Ordinal, q.Ordinal)
+	if c := cmp.Compare(p.Ordinal, q.Ordinal); c != 0 {
+		return c
+	}
+	return strings.Compare(p.Event, q.Event)
 }

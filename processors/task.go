@@ -35,6 +35,7 @@ type Task struct {
 	fired   Fired
 	firing  []*Row   // rows of the deadline fired.At that have to be fired yet
 	parts   [][]*Row // the rest of a large deadline
+	held    bool     // nothing runs or is fired
 	running int64    // event time of the waiting record that runs, Never for none
 }
 
@@ -130,6 +131,10 @@ func (t *Task) SetTime(input int, time int64) {
 	}
 }
 
+// Hold keeps everything from running or being fired, but records without an order, until it is called with false: while
+// records that waited under a former owner are read again.
+func (t *Task) Hold(on bool) { t.held = on }
+
 // Clock is the operator's time: Unknown before all inputs have one.
 func (t *Task) Clock() int64 { return t.clock }
 
@@ -206,7 +211,7 @@ func (t *Task) Offer(p *Position, reread bool, ref any) Verdict {
 		}
 		return Run // out of order: whether it is late is for the operator to say
 	}
-	if !t.runnable(p) || len(t.waiting) > 0 && t.waiting[0].Position.Compare(p) < 0 {
+	if t.held || !t.runnable(p) || len(t.waiting) > 0 && t.waiting[0].Position.Compare(p) < 0 {
 		heap.Push(&t.waiting, Waiting{*p, ref})
 		return Wait
 	}
@@ -253,6 +258,9 @@ type Due struct {
 // It reports false when nothing is.
 func (t *Task) Next(d *Due) bool {
 	t.running = Never
+	if t.held {
+		return false
+	}
 	for {
 		if row := t.row(); row != nil {
 			d.Row, d.At = row, t.fired.At

@@ -13,7 +13,8 @@ type Writer struct {
 	Partition  int32  // partition of the rule's group
 	OutputTime int64  // ms: no later record of this writer has a smaller event time; 0 promises nothing
 	Origin     Origin
-	Ordinal    int64 // counts the outputs of one step of the rule
+	Ordinal    int64  // counts the outputs of one step of the rule
+	Rule       string // of a record that was moved to another topic: the rule that made it; "" for Name itself
 }
 
 // Origin is the source record that set a chain off. For a result that time set off, Stream is the rule, Key the key, Offset the
@@ -54,6 +55,7 @@ func (w *Writer) Append(b []byte) []byte {
 	number(6, w.Origin.Offset)
 	text(7, w.Origin.EventID)
 	number(8, w.Ordinal)
+	text(9, w.Rule)
 	return b
 }
 
@@ -85,7 +87,7 @@ func ParseWriter(b []byte) (Writer, error) {
 // field reads one field and returns its length, negative for an error of protowire.
 func (w *Writer) field(num protowire.Number, typ protowire.Type, b []byte) int {
 	switch {
-	case typ == protowire.BytesType && (num == 1 || num == 4 || num == 5 || num == 7):
+	case typ == protowire.BytesType && (num == 1 || num == 4 || num == 5 || num == 7 || num == 9):
 		s, n := protowire.ConsumeString(b)
 		switch num {
 		case 1:
@@ -96,6 +98,8 @@ func (w *Writer) field(num protowire.Number, typ protowire.Type, b []byte) int {
 			w.Origin.Key = s
 		case 7:
 			w.Origin.EventID = s
+		case 9:
+			w.Rule = s
 		default: // the case above names them all
 		}
 		return n

@@ -18,6 +18,8 @@ type committer struct {
 	run     *incarnation
 	wake    chan struct{} // capacity 1
 	records atomic.Int64  // taken in since the last commit
+	work    atomic.Int64  // these, and outputs and announcements that time brought
+	urgent  atomic.Bool   // somebody waits for what time brought
 }
 
 func newCommitter(x *incarnation) *committer {
@@ -25,7 +27,22 @@ func newCommitter(x *incarnation) *committer {
 }
 
 // took counts records that the transaction has taken in.
-func (c *committer) took(n int) { c.records.Add(int64(n)) }
+func (c *committer) took(n int) {
+	c.records.Add(int64(n))
+	c.work.Add(int64(n))
+}
+
+// worked counts what time brought.
+func (c *committer) worked(n int) { c.work.Add(int64(n)) }
+
+// urge asks for a commit now.
+func (c *committer) urge() {
+	c.urgent.Store(true)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
 
 // processed has a batch committed if nothing waits behind it.
 func (c *committer) processed() {
@@ -41,7 +58,7 @@ const backlog = 1000
 // went into the transaction all the same has to become visible, and a backlog that is worked off is better not repeated.
 func (c *committer) nudge() {
 	n := c.records.Load()
-	if n == 0 || n < backlog && c.run.runner.options.Guarantee == AtLeastOnce && c.run.producer.inTxn.Load() == 0 {
+	if n == 0 || n < backlog && c.run.runner.options.Guarantee == AtLeastOnce && c.run.journal.written() == 0 {
 		return
 	}
 	select {
@@ -51,7 +68,11 @@ func (c *committer) nudge() {
 }
 
 // taken returns and resets the number of records since the last commit.
-func (c *committer) taken() int64 { return c.records.Swap(0) }
+func (c *committer) taken() int64 {
+	c.work.Store(0)
+	c.urgent.Store(false)
+	return c.records.Swap(0)
+}
 
 // loop commits until ctx ends; the session's Cleanup commits the rest.
 func (c *committer) loop(ctx context.Context) {
@@ -68,12 +89,12 @@ func (c *committer) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.wake:
-			if !c.run.drained() {
+			if !c.run.drained() && !c.urgent.Load() {
 				continue // more has come in meanwhile: the timer decides
 			}
 		case <-timer.C:
 		}
-		if c.records.Load() == 0 {
+		if c.work.Load() == 0 {
 			timer.Reset(idle)
 			continue
 		}

@@ -173,22 +173,20 @@ func TestLostOffsets(t *testing.T) {
 	c.counted(100)
 }
 
-// slowClaim calls inside while its batch holds the barrier.
-type slowClaim struct {
-	sarama.ConsumerGroupClaim
-	inside func()
-}
+// fixedClaim is a claim of partition 0 of a topic.
+type fixedClaim struct{ sarama.ConsumerGroupClaim }
 
-func (c slowClaim) Topic() string  { c.inside(); return "t" }
-func (slowClaim) Partition() int32 { return 0 }
+func (fixedClaim) Topic() string    { return "t" }
+func (fixedClaim) Partition() int32 { return 0 }
 
 // TestFailedBatchIsNotCommitted: a commit that waits for the end of a batch that fails finds the failure. Otherwise it
 // would commit the batch's first outputs without its offset.
 func TestFailedBatchIsNotCommitted(t *testing.T) {
 	_, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	x := &incarnation{runner: &runner{options: &Options{TransactionTimeout: time.Minute}, plan: &Group{}}, cancel: cancel, stopProducing: func() {}}
-	x.parts = map[int32]*partition{0: {}} // it has no such input: the step panics
+	g := &runner{options: &Options{TransactionTimeout: time.Minute}, plan: &Group{}}
+	x := &incarnation{runner: g, cancel: cancel, stopProducing: func() {}}
+	x.parts = map[int32]*partition{0: {run: x}} // it has no such input: the step panics
 	found := make(chan error)
 	inside := sync.OnceFunc(func() {
 		go func() {
@@ -198,7 +196,8 @@ func TestFailedBatchIsNotCommitted(t *testing.T) {
 		}()
 		time.Sleep(50 * time.Millisecond)
 	})
-	b := &batch{claim: &claim{ConsumerGroupClaim: slowClaim{inside: inside}, in: &Input{}}, records: []*sarama.ConsumerMessage{{}}}
+	g.now = func() time.Time { inside(); return time.Now() } // it is asked while the batch holds the barrier
+	b := &batch{claim: &claim{ConsumerGroupClaim: fixedClaim{}, in: &Input{}}, records: []*sarama.ConsumerMessage{{}}}
 	go func() {
 		if err := x.process(b); err == nil {
 			t.Error("the batch does not fail")

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // incarnation is one life of a group in this process: one producer and one goka processor. It ends with the worker or
@@ -17,7 +19,7 @@ import (
 // unknown.
 type incarnation struct {
 	runner    *runner
-	producer  *producer
+	journal   journal
 	carriers  carriers
 	committer *committer
 	cancel    context.CancelCauseFunc
@@ -29,6 +31,8 @@ type incarnation struct {
 
 	mu      sync.Mutex
 	session sarama.ConsumerGroupSession
+	member  member                   // of the session
+	active  bool                     // the session is on: between its setup and its last commit
 	marks   map[topicPartition]int64 // next offsets of what the open transaction took in
 	parts   map[int32]*partition
 	stores  map[int32]*store
@@ -47,10 +51,12 @@ func (g *runner) incarnate(ctx context.Context) (err error) {
 		runner: g, cancel: cancel, stopProducing: stopProducing, marks: map[topicPartition]int64{},
 		stores: map[int32]*store{}, parts: map[int32]*partition{}, claims: map[*claim]bool{},
 	}
-	if x.producer, err = newProducer(ctx, producing, g.options, g.transactionalID(), x.fail); err != nil {
+	producer, err := newProducer(ctx, producing, g.options, g.transactionalID(), x.fail)
+	if err != nil {
 		return err
 	}
-	defer x.producer.close()
+	x.journal = &kafkaJournal{producer, g}
+	defer x.journal.close()
 	edges := make([]goka.Edge, 0, len(g.plan.Inputs)+1)
 	for _, in := range g.plan.Inputs {
 		edges = append(edges, goka.Input(goka.Stream(in.Topic), &x.carriers, x.callback))
@@ -63,11 +69,17 @@ func (g *runner) incarnate(ctx context.Context) (err error) {
 		return fmt.Errorf("goka: %w", err)
 	}
 	x.committer = newCommitter(x)
+	g.mu.Lock()
+	g.alive = x
+	g.mu.Unlock()
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); x.committer.loop(ctx) }()
+	ticked := make(chan struct{})
+	go func() { defer close(ticked); newPulse(x).loop(ctx) }()
 	err = p.Run(ctx)
 	cancel(nil)
 	<-stopped
+	<-ticked
 	return errors.Join(x.failure(), err)
 }
 
@@ -138,19 +150,45 @@ func (x *incarnation) buildStore(topic string, part int32) (storage.Storage, err
 	return s, nil
 }
 
-// partition finds or makes what steps the records of a partition.
+// assign makes what steps the records of the partitions that the member has got, and restores what their last owners
+// knew of time.
+func (x *incarnation) assign(ctx context.Context, partitions []int32) error {
+	plan, board := x.runner.plan, x.runner.board
+	timed := board != nil && (plan.Stateful || plan.Announces)
+	if timed {
+		if err := x.journal.announced(ctx, progressPartition(plan.Name, x.runner.partitionsOf(Progress(x.runner.options.App)))); err != nil {
+			return fmt.Errorf("read the progress of the partitions' last owners: %w", err)
+		}
+	}
+	for _, n := range partitions {
+		x.mu.Lock()
+		st := x.stores[n]
+		x.mu.Unlock()
+		p, err := newPartition(x, n, st)
+		if err != nil {
+			return err
+		}
+		if timed {
+			p.restore(board.of(plan.Name, n))
+		}
+		if err := p.index(); err != nil {
+			return err
+		}
+		x.mu.Lock()
+		x.parts[n] = p
+		x.mu.Unlock()
+	}
+	return nil
+}
+
+// partition is what steps the records of a partition.
 func (x *incarnation) partition(part int32) (*partition, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	p := x.parts[part]
-	if p == nil {
-		var err error
-		if p, err = newPartition(x, part, x.stores[part]); err != nil {
-			return nil, err
-		}
-		x.parts[part] = p
+	if p := x.parts[part]; p != nil {
+		return p, nil
 	}
-	return p, nil
+	return nil, fmt.Errorf("partition %d of %s is not assigned", part, x.runner.plan.Name)
 }
 
 // callback is goka's: one call per batch.
@@ -167,56 +205,99 @@ const slice = 64
 // process steps a batch. After an error the incarnation has failed.
 func (x *incarnation) process(b *batch) error {
 	for rest := b.records; len(rest) > 0; {
-		n := min(len(rest), slice)
-		if err := x.step(b.claim, rest[:n]); err != nil {
+		n, err := x.step(b.claim.in, b.claim.Topic(), b.claim.Partition(), rest[:min(len(rest), slice)])
+		if err != nil {
 			return err
 		}
-		rest = rest[n:]
+		if rest = rest[n:]; n == 0 && x.failure() != nil {
+			return nil
+		}
 	}
 	x.committer.processed()
 	return nil
 }
 
-// step steps records under the barrier.
-func (x *incarnation) step(c *claim, records []*sarama.ConsumerMessage) (err error) {
+// step steps records under the barrier and returns how many; fewer than given when a commit may come between.
+func (x *incarnation) step(in *Input, topic string, part int32, records []*sarama.ConsumerMessage) (n int, err error) {
 	x.barrier.RLock()
 	defer x.barrier.RUnlock()
-	topic, part := c.Topic(), c.Partition()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("batch of %s/%d: panic: %v", topic, part, p)
-		}
-		if err != nil {
-			// Before the barrier opens: the records stepped so far are in the transaction, but not their offsets.
-			x.fail(err)
-		}
-	}()
+	defer x.failing(fmt.Sprintf("batch of %s/%d", topic, part), &err)
 	if x.failure() != nil {
-		return nil // the incarnation ends; nothing more is marked
+		return 0, nil // the incarnation ends; nothing more is marked
 	}
 	p, err := x.partition(part)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if fault("barrier") {
-		x.mark(c, records)
+		x.mark(topic, part, records)
 		x.barrier.RUnlock()
 		defer x.barrier.RLock()
 	}
 	defer x.deadline(fmt.Sprintf("processing %d records of %s/%d", len(records), topic, part))()
-	if err := p.step(c.in, records); err != nil {
-		return fmt.Errorf("%s/%d: %w", topic, part, err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n, err = p.step(in, records); err != nil {
+		return n, fmt.Errorf("%s/%d: %w", topic, part, err)
 	}
-	x.mark(c, records)
-	x.committer.took(len(records))
-	return nil
+	if n > 0 {
+		x.mark(topic, part, records[:n])
+		x.committer.took(n)
+	}
+	x.committer.worked(p.time.worked)
+	p.time.worked = 0
+	return n, nil
+}
+
+// tick goes on in time in one partition without a record. quiet holds the source partitions of which the broker said, to
+// a question sent at the moment sent, that nothing lies beyond what was taken in.
+func (x *incarnation) tick(p *partition, sent time.Time, quiet map[topicPartition]bool) (err error) {
+	for done := false; !done && err == nil; {
+		done, err = x.tickOnce(p, sent, quiet)
+	}
+	return err
+}
+
+func (x *incarnation) tickOnce(p *partition, sent time.Time, quiet map[topicPartition]bool) (done bool, err error) {
+	x.barrier.RLock()
+	defer x.barrier.RUnlock()
+	defer x.failing(fmt.Sprintf("time of partition %d", p.number), &err)
+	x.mu.Lock()
+	active := x.active && x.parts[p.number] == p
+	x.mu.Unlock()
+	if !active || x.failure() != nil {
+		return true, nil
+	}
+	defer x.deadline(fmt.Sprintf("what is due in partition %d", p.number))()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if done, err = p.tick(sent, quiet); err != nil {
+		return done, err
+	}
+	if p.time.worked > 0 || p.announce(x.runner.now()) {
+		x.committer.worked(max(1, p.time.worked))
+		p.time.worked = 0
+		x.committer.urge()
+	}
+	return done, nil
+}
+
+// failing makes a panic an error, and has the incarnation fail by any error before the barrier opens: what was stepped so
+// far is in the transaction, but not its offsets.
+func (x *incarnation) failing(what string, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s: panic: %v", what, p)
+	}
+	if *err != nil {
+		x.fail(*err)
+	}
 }
 
 // mark notes that the running transaction has taken records in.
-func (x *incarnation) mark(c *claim, records []*sarama.ConsumerMessage) {
+func (x *incarnation) mark(topic string, part int32, records []*sarama.ConsumerMessage) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.marks[topicPartition{c.Topic(), c.Partition()}] = records[len(records)-1].Offset + 1
+	x.marks[topicPartition{topic, part}] = records[len(records)-1].Offset + 1
 }
 
 // commit ends the running transaction: state, offsets and, with exactly_once, outputs become visible together. After
@@ -224,9 +305,24 @@ func (x *incarnation) mark(c *claim, records []*sarama.ConsumerMessage) {
 func (x *incarnation) commit() error {
 	x.barrier.Lock()
 	defer x.barrier.Unlock()
+	return x.commitLocked()
+}
+
+// finish commits for the last time in a session: nothing is stepped after it.
+func (x *incarnation) finish() error {
+	x.barrier.Lock()
+	defer x.barrier.Unlock()
+	err := x.commitLocked()
+	x.mu.Lock()
+	x.active = false
+	x.mu.Unlock()
+	return err
+}
+
+func (x *incarnation) commitLocked() error {
 	start := time.Now()
 	x.mu.Lock()
-	s, failed, marks := x.session, x.failed, x.marks
+	failed, active := x.failed, x.active
 	stores := append([]*store(nil), x.closing...)
 	for _, st := range x.stores {
 		stores = append(stores, st)
@@ -235,11 +331,13 @@ func (x *incarnation) commit() error {
 	for _, p := range x.parts {
 		parts = append(parts, p)
 	}
+	offsets := x.offsets()
 	x.mu.Unlock()
 	if failed != nil {
 		return failed
 	}
-	if s == nil || len(marks) == 0 {
+	announcing := x.announcing(parts, offsets)
+	if !active || len(offsets) == 0 {
 		return nil
 	}
 	flushed := x.deadline("writing the changed state")
@@ -252,16 +350,14 @@ func (x *incarnation) commit() error {
 	o := x.runner.options
 	ctx, cancel := context.WithTimeout(context.Background(), o.TransactionTimeout)
 	defer cancel()
-	m := member{group: x.runner.plan.Name, id: s.MemberID(), instance: o.Instance, generation: s.GenerationID()}
+	m := x.member
 	if fault("fencing") {
 		m = member{group: m.group, generation: -1}
 	}
-	if err := x.producer.commit(ctx, marks, m, x.failure); err != nil {
+	if err := x.journal.commit(ctx, offsets, m, x.tail(announcing), x.failure); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	x.mu.Lock()
-	x.marks = map[topicPartition]int64{}
-	x.mu.Unlock()
+	x.settle(parts, offsets, announcing)
 	limit := max(1000, o.CacheRows/max(1, len(stores)))
 	for _, st := range stores {
 		if err := st.committed(limit); err != nil {
@@ -272,7 +368,92 @@ func (x *incarnation) commit() error {
 	for _, p := range parts {
 		p.committed()
 	}
-	x.runner.purge(marks)
+	x.runner.purge(offsets)
 	x.runner.committed(n, time.Since(start))
 	return nil
+}
+
+// offsets are what is to be committed: behind what was taken in, but not behind a record that waits.
+func (x *incarnation) offsets() map[topicPartition]int64 {
+	out := maps.Clone(x.marks)
+	for n, p := range x.parts {
+		for _, s := range p.inputs {
+			if !s.clock.known {
+				continue
+			}
+			tp := topicPartition{s.Topic, n}
+			if at := s.clock.commitable(); at != s.clock.committed && !fault("barrier") || len(s.clock.holds) > 0 && out[tp] > at {
+				out[tp] = at
+			}
+		}
+	}
+	return out
+}
+
+// announcing makes the progress of the partitions that have some to tell. What has no offset to commit beside it commits
+// where it stands, so that the group's generation fences it.
+func (x *incarnation) announcing(parts []*partition, offsets map[topicPartition]int64) map[*partition]*progress {
+	plan := x.runner.plan
+	if x.runner.board == nil || !plan.Stateful && !plan.Announces {
+		return nil
+	}
+	out := map[*partition]*progress{}
+	now := x.runner.now()
+	for _, p := range parts {
+		due := p.announce(now) || p.time.unsaid
+		for _, s := range p.inputs {
+			_, ok := offsets[topicPartition{s.Topic, p.number}]
+			due = due || ok
+		}
+		if !due {
+			continue
+		}
+		for _, s := range p.inputs {
+			tp := topicPartition{s.Topic, p.number}
+			if _, ok := offsets[tp]; !ok && s.clock.known {
+				offsets[tp] = s.clock.commitable()
+			}
+		}
+		out[p] = p.progress()
+	}
+	return out
+}
+
+// tail gives the progress records of a commit, once everything before them is acknowledged; nil for none.
+func (x *incarnation) tail(announcing map[*partition]*progress) func() ([]*kgo.Record, error) {
+	if len(announcing) == 0 {
+		return nil
+	}
+	topic := Progress(x.runner.options.App)
+	return func() ([]*kgo.Record, error) {
+		rs := make([]*kgo.Record, 0, len(announcing))
+		for p, a := range announcing {
+			a.Written = p.wrote()
+			r, err := a.record(topic, x.runner.partitionsOf(topic))
+			if err != nil {
+				return nil, err
+			}
+			rs = append(rs, r)
+		}
+		return rs, nil
+	}
+}
+
+// settle notes what was committed.
+func (x *incarnation) settle(parts []*partition, offsets map[topicPartition]int64, announcing map[*partition]*progress) {
+	x.mu.Lock()
+	x.marks = map[topicPartition]int64{}
+	x.mu.Unlock()
+	now := x.runner.now()
+	for _, p := range parts {
+		for _, s := range p.inputs {
+			if at, ok := offsets[topicPartition{s.Topic, p.number}]; ok {
+				s.clock.settled(at)
+			}
+		}
+		if a := announcing[p]; a != nil {
+			p.said(a, now)
+			p.time.unsaid = false
+		}
+	}
 }

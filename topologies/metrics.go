@@ -21,7 +21,7 @@ type counts struct {
 	dead   map[deadKey]int64
 }
 
-type ruleCounts struct{ in, matched, out, dead int64 }
+type ruleCounts struct{ in, matched, out, dead, late, partly, duplicates int64 }
 
 type deadKey struct{ stream, rule, code string }
 
@@ -65,15 +65,16 @@ func (c *counts) deadLetter(d deadLetter) {
 
 // Metrics are the worker's. All counters count committed work only, so that they agree with the topics.
 type metrics struct {
-	ruleIn, ruleMatched, ruleOut *prometheus.CounterVec
-	dead                         *prometheus.CounterVec
-	records                      *prometheus.CounterVec
-	commits                      *prometheus.HistogramVec
-	failures, fenced             *prometheus.CounterVec
-	partitions                   *prometheus.GaugeVec
-	waitingSchema                *prometheus.GaugeVec
-	restoredRows                 *prometheus.CounterVec
-	restoreSeconds               *prometheus.HistogramVec
+	ruleIn, ruleMatched, ruleOut         *prometheus.CounterVec
+	ruleLate, rulePartly, ruleDuplicates *prometheus.CounterVec
+	dead                                 *prometheus.CounterVec
+	records                              *prometheus.CounterVec
+	commits                              *prometheus.HistogramVec
+	failures, fenced                     *prometheus.CounterVec
+	partitions                           *prometheus.GaugeVec
+	waitingSchema                        *prometheus.GaugeVec
+	restoredRows                         *prometheus.CounterVec
+	restoreSeconds                       *prometheus.HistogramVec
 
 	mu    sync.Mutex
 	rules map[string]RuleStats
@@ -81,10 +82,13 @@ type metrics struct {
 
 // RuleStats is what a rule has done in this worker's life, committed work only.
 type RuleStats struct {
-	In      int64 `json:"in"`      // records it looked at
-	Matched int64 `json:"matched"` // of those, that passed `where`
-	Out     int64 `json:"out"`     // records it wrote
-	Dead    int64 `json:"dead"`    // records that it could not process
+	In         int64 `json:"in"`          // records it looked at
+	Matched    int64 `json:"matched"`     // of those, that passed `where`
+	Out        int64 `json:"out"`         // records it wrote
+	Dead       int64 `json:"dead"`        // records that it could not process, and results that it could not write
+	Late       int64 `json:"late"`        // records whose windows had all closed
+	Partly     int64 `json:"partly_late"` // records some of whose windows had closed
+	Duplicates int64 `json:"duplicates"`  // records that dedupe dropped
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -101,6 +105,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		ruleIn:         counter("rule_in_total", "Records that a rule looked at.", "rule"),
 		ruleMatched:    counter("rule_matched_total", "Records that passed a rule's where.", "rule"),
 		ruleOut:        counter("rule_out_total", "Records that a rule wrote.", "rule"),
+		ruleLate:       counter("rule_late_total", "Records that came too late for a rule: all their windows had closed.", "rule"),
+		rulePartly:     counter("rule_partly_late_total", "Records that came too late for some of their windows.", "rule"),
+		ruleDuplicates: counter("rule_duplicates_total", "Records that a rule's dedupe dropped.", "rule"),
 		dead:           counter("dead_letters_total", "Records written to dead-letter topics; rule is empty when no rule could read the record.", "stream", "rule", "code"),
 		records:        counter("records_total", "Records taken in.", "group", "topic"),
 		commits:        histogram("commit_seconds", "Length of commits.", "group"),
@@ -115,7 +122,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.ruleIn, m.ruleMatched, m.ruleOut, m.dead, m.records, m.commits, m.failures, m.fenced, m.partitions, m.waitingSchema, m.restoredRows, m.restoreSeconds} {
+	for _, c := range []prometheus.Collector{m.ruleIn, m.ruleMatched, m.ruleOut, m.ruleLate, m.rulePartly, m.ruleDuplicates, m.dead, m.records, m.commits, m.failures, m.fenced, m.partitions, m.waitingSchema, m.restoredRows, m.restoreSeconds} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -146,14 +153,17 @@ func (m *groupMetrics) take(c *counts) {
 	defer m.mu.Unlock()
 	for i, r := range c.rules {
 		n := &c.byRule[i]
-		if n.in == 0 {
+		if *n == (ruleCounts{}) {
 			continue
 		}
 		m.ruleIn.WithLabelValues(r.ID).Add(float64(n.in))
 		m.ruleMatched.WithLabelValues(r.ID).Add(float64(n.matched))
 		m.ruleOut.WithLabelValues(r.ID).Add(float64(n.out))
+		m.ruleLate.WithLabelValues(r.ID).Add(float64(n.late))
+		m.rulePartly.WithLabelValues(r.ID).Add(float64(n.partly))
+		m.ruleDuplicates.WithLabelValues(r.ID).Add(float64(n.duplicates))
 		s := m.rules[r.ID]
-		m.rules[r.ID] = RuleStats{In: s.In + n.in, Matched: s.Matched + n.matched, Out: s.Out + n.out, Dead: s.Dead + n.dead}
+		m.rules[r.ID] = RuleStats{In: s.In + n.in, Matched: s.Matched + n.matched, Out: s.Out + n.out, Dead: s.Dead + n.dead, Late: s.Late + n.late, Partly: s.Partly + n.partly, Duplicates: s.Duplicates + n.duplicates}
 		*n = ruleCounts{}
 	}
 	for i, in := range c.inputs {

@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -29,8 +30,8 @@ func newMover(m *Move) *mover {
 // move writes the record that read has decoded. All rules of a repartition topic have the same key expression; where
 // it gives no key, a rule that wants the record has a dead letter of it, and the others have seen and passed it over.
 func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error {
-	p.event.Input = mv.Uses[0].Input
-	key, err := mv.key(0, &p.event)
+	p.live.event.Input = mv.Uses[0].Input
+	key, err := mv.key(0, &p.live.event)
 	if err != nil {
 		p.keyless(s, mv, m, err)
 		return nil
@@ -45,17 +46,19 @@ func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error
 			k.Headers = append(k.Headers, kgo.RecordHeader{Key: name, Value: h.Value})
 		}
 	}
-	if !p.source.decoder.hasID {
+	if !p.live.source.decoder.hasID {
 		id := schemas.InputID(m.Topic, m.Partition, m.Offset)
 		k.Headers = append(k.Headers, kgo.RecordHeader{Key: headerInput, Value: []byte(id)})
 	}
-	w := schemas.Writer{Name: mv.Name, Partition: p.number, OutputTime: p.outputTime(), Origin: *p.source.origin()}
+	w := schemas.Writer{Name: mv.Name, Partition: p.number, OutputTime: headerTime(s.clock.at()), Origin: *p.live.source.origin()}
+	w.Ordinal, w.Rule = p.live.source.writer.Ordinal, cmp.Or(p.live.source.writer.Rule, p.live.source.writer.Name)
 	k.Headers = append(k.Headers, kgo.RecordHeader{Key: schemas.HeaderWriter, Value: w.Append(nil)})
 	if size, limit := recordSize(k), p.run.runner.limit(mv.Topic); size > limit { // unpacked, a record can be larger than its topic takes
 		p.keyless(s, mv, m, &processors.StepError{Rule: mv.Name, Code: "record_too_large", Err: fmt.Errorf("%d bytes for %s, which takes %d", size, mv.Topic, limit)})
 		return nil
 	}
-	p.run.producer.add(k, nil)
+	p.run.journal.add(k, p.time.acknowledge(p.run, k.Topic))
+	p.time.worked++
 	return nil
 }
 
@@ -78,7 +81,7 @@ func (p *partition) keyless(s *stepper, mv *mover, m *sarama.ConsumerMessage, er
 		c := p.counts.rule(u.Rule)
 		c.in++
 		env := &mv.envs[i]
-		_, e := mv.key(i, &p.event)
+		_, e := mv.key(i, &p.live.event)
 		env.Reset()
 		if u.Rule.Where != nil && !u.Rule.Where.Bool(env) && env.Err() == nil {
 			continue

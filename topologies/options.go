@@ -25,6 +25,16 @@ const (
 	AtLeastOnce Guarantee = "at_least_once"
 )
 
+// TimeMode says what moves event time.
+type TimeMode string
+
+const (
+	// TimeLive lets time go on in silence, by the wall time that goes by, once the broker has said that nothing is there.
+	TimeLive TimeMode = "live"
+	// TimeEvents has records alone move time; at the end of bounded input (Worker.EndInput) everything pending comes out.
+	TimeEvents TimeMode = "events"
+)
+
 // Options configures a Worker. The zero value of an optional field means its default.
 type Options struct {
 	App       string   // prefix of groups, internal topics and transactional ids; default "millrace"
@@ -41,6 +51,10 @@ type Options struct {
 	Replication        int16         // of internal topics; default: the broker's
 	DeleteRetention    time.Duration // delete.retention.ms of changelogs; default 24 h
 	CacheRows          int           // decoded rows of up to 1 KiB kept in memory over all partitions of a group; default 200,000
+	Time               TimeMode      // default TimeLive
+	Pace               float64       // event time per wall time in silence; default 1
+	WaitForWriters     time.Duration // for a writer that nothing was heard of; default 5 min
+	MaxWaiting         int           // records of a partition that wait for others before an input is held back; default 100,000
 	WallClock          bool          // dead-letter records further ahead of the wall clock than max_lead
 
 	Logger  *slog.Logger          // default: discard
@@ -91,6 +105,16 @@ func (o Options) withDefaults() Options {
 	def(&o.TransactionTimeout, 10*time.Second)
 	def(&o.SessionTimeout, 6*time.Second)
 	def(&o.DeleteRetention, 24*time.Hour)
+	def(&o.WaitForWriters, 5*time.Minute)
+	if o.Time == "" {
+		o.Time = TimeLive
+	}
+	if o.Pace == 0 {
+		o.Pace = 1
+	}
+	if o.MaxWaiting == 0 {
+		o.MaxWaiting = 100_000
+	}
 	if o.CacheRows == 0 {
 		o.CacheRows = 200_000
 	}
@@ -125,10 +149,19 @@ func (o Options) Validate() error {
 	if o.Guarantee != "" && o.Guarantee != ExactlyOnce && o.Guarantee != AtLeastOnce {
 		bad("guarantee %q: use exactly_once or at_least_once", o.Guarantee)
 	}
+	if o.Time != "" && o.Time != TimeLive && o.Time != TimeEvents {
+		bad("time %q: use live or events", o.Time)
+	}
+	if o.Pace < 0 || o.Pace > 1e6 {
+		bad("pace %v: use a number above 0, up to 1,000,000", o.Pace)
+	}
+	if o.MaxWaiting < 0 {
+		bad("max waiting %d: must not be negative", o.MaxWaiting)
+	}
 	if o.StateDir != "" && !filepath.IsAbs(o.StateDir) {
 		bad("state directory %q: use an absolute path", o.StateDir)
 	}
-	if o.MaxCommitInterval < 0 || o.TransactionTimeout < 0 || o.SessionTimeout < 0 || o.DeleteRetention < 0 {
+	if o.MaxCommitInterval < 0 || o.TransactionTimeout < 0 || o.SessionTimeout < 0 || o.DeleteRetention < 0 || o.WaitForWriters < 0 {
 		bad("durations must not be negative")
 	}
 	d := o.withDefaults()

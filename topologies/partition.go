@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -18,34 +19,56 @@ import (
 // maxTime is the last event time that is taken: the end of the year 9999.
 const maxTime = 253402300799999
 
-// partition steps the records of one partition number of a group. One goroutine uses it at a time, under the barrier.
+// partition steps the records of one partition number of a group. One goroutine uses it at a time: mu is held, and the
+// barrier for reading; or the barrier for writing.
 type partition struct {
 	run    *incarnation
 	number int32
 	store  *store // nil without state
 	inputs []*stepper
+	tasks  []*ruleTask
 	result processors.Result
 	out    writer
-	clock  int64 // wall clock of the batch, ms
-	source source
-	event  processors.Event
+	clock  int64   // wall clock of the batch, ms
+	live   arrival // the record that was read
+	held   arrival // a record that waited
+	due    processors.Due
 	counts counts
 	limit  int // largest row of the changelog, bytes
+	time   partitionTime
+
+	mu sync.Mutex
 }
 
 // stepper is one input of a partition with the operators that its records go through.
 type stepper struct {
 	*Input
-	record    schemas.Record
+	records   [2]schemas.Record     // of the live and the held arrival
 	operators []processors.Operator // by position in Rules
+	tasks     []*ruleTask           // the same, nil for rules without state
 	counts    []*ruleCounts
-	states    []processors.State
 	moves     []*mover
-	latest    int64 // largest event time
+	clock     stepClock
 
 	// The decoder of the last record's schema id: records of one schema come in long runs.
 	schemaID int32
 	decoder  *decoder
+}
+
+// ruleTask is a rule with state in this partition.
+type ruleTask struct {
+	*processors.Task
+	rule   *rules.Rule
+	op     processors.Operator
+	state  *ruleState
+	counts *ruleCounts
+}
+
+// arrival is a record that is being processed.
+type arrival struct {
+	slot   int // of stepper.records
+	source source
+	event  processors.Event
 }
 
 // ruleState is an operator's view of the store.
@@ -63,22 +86,31 @@ func (s *ruleState) Row(entity, cell string) (*processors.Row, error) {
 func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 	p := &partition{run: x, number: number, store: st, counts: newCounts(x.runner.plan), limit: x.runner.limit(x.runner.plan.Table())}
 	p.out = writer{run: x, counts: &p.counts}
-	p.source.partition = p
-	p.event.Source = &p.source
-	operators := map[*rules.Rule]processors.Operator{} // one for all inputs of a rule: it takes up memory of its own state
+	p.held.slot = 1
+	for _, a := range []*arrival{&p.live, &p.held} {
+		a.source.partition = p
+		a.event.Source = &a.source
+	}
+	tasks := map[*rules.Rule]*ruleTask{} // one for all inputs of a rule: its operator takes up memory of its own state
 	for _, in := range x.runner.plan.Inputs {
-		s := &stepper{Input: in, record: in.Stream.Projection.New()}
+		s := &stepper{Input: in, records: [2]schemas.Record{in.Stream.Projection.New(), in.Stream.Projection.New()}}
+		s.clock = newStepClock(in, x.runner.options)
 		for _, u := range in.Rules {
-			op := operators[u.Rule]
-			if op == nil {
+			op, t := processors.Operator(nil), tasks[u.Rule]
+			if t != nil {
+				op = t.op
+			} else {
 				var err error
 				if op, err = processors.New(u.Rule); err != nil {
 					return nil, err
 				}
-				operators[u.Rule] = op
+				if u.Rule.By != nil {
+					t = &ruleTask{Task: processors.NewTask(op, x.runner.plan.sources(u.Rule)), rule: u.Rule, op: op, state: &ruleState{st, op, u.Rule.ID}, counts: p.counts.rule(u.Rule)}
+					tasks[u.Rule] = t
+					p.tasks = append(p.tasks, t)
+				}
 			}
-			s.operators = append(s.operators, op)
-			s.states = append(s.states, &ruleState{st, op, u.Rule.ID})
+			s.operators, s.tasks = append(s.operators, op), append(s.tasks, t)
 			s.counts = append(s.counts, p.counts.rule(u.Rule))
 		}
 		for _, m := range in.Moves {
@@ -89,55 +121,115 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 	return p, nil
 }
 
-// step processes records in their order. Its error concerns the worker; what is wrong with a record goes to the dead
-// letters.
-func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) error {
-	p.clock = time.Now().UnixMilli()
-	s := p.stepper(in)
-	for _, m := range records {
-		if err := p.record(s, m); err != nil {
-			return fmt.Errorf("offset %d: %w", m.Offset, err)
+// step processes records in their order and returns how many: fewer than given when so much fell due that a commit had
+// better come between. Its error concerns the worker; what is wrong with a record goes to the dead letters.
+func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) (int, error) {
+	now := p.run.runner.now()
+	p.clock, p.time.budget = now.UnixMilli(), firingBudget
+	s := p.stepper(in.Topic)
+	for i, m := range records {
+		done, err := p.record(s, m)
+		if err != nil {
+			return i, fmt.Errorf("offset %d: %w", m.Offset, err)
+		}
+		if !done {
+			p.counts.add(in, int64(i))
+			return i, nil
 		}
 	}
+	s.clock.hear(now)
 	p.counts.add(in, int64(len(records)))
-	return nil
+	return len(records), nil
 }
 
-func (p *partition) stepper(in *Input) *stepper {
+func (p *partition) stepper(topic string) *stepper {
 	for _, s := range p.inputs {
-		if s.Input == in {
+		if s.Topic == topic {
 			return s
 		}
 	}
 	return nil // not reached: every input of the group is there
 }
 
-// record processes one record.
-func (p *partition) record(s *stepper, m *sarama.ConsumerMessage) error {
+// record processes one record. It reports false when something that is due has to be finished first.
+func (p *partition) record(s *stepper, m *sarama.ConsumerMessage) (done bool, err error) {
+	reread := m.Offset < s.clock.taken
+	defer func() {
+		if done && err == nil {
+			s.clock.took(m.Offset)
+		}
+	}()
 	if m.Value == nil && s.Stream.Tombstones == rules.TombstonesIgnore {
-		return nil
+		return p.arrived(s, m)
 	}
-	if code, err := p.read(s, m); err != nil {
-		if s.Guard {
+	code, err := p.read(&p.live, s, m)
+	if err == nil && !reread {
+		if code, err = p.plausible(s, p.live.event.Time); err != nil {
+			s.clock.refuse(m.Offset)
+		}
+	}
+	if err != nil {
+		if s.Guard && !reread {
 			p.out.dead(deadLetter{topic: p.run.runner.deadTopic(s.Stream.Domain), stream: s.Stream, message: m, code: code, err: err, at: p.clock})
 		}
-		return nil
+		return p.arrived(s, m)
 	}
+	if reread && s.clock.refused(m.Offset) {
+		return true, nil
+	}
+	if done, err := p.passed(s, p.live.event.Time); err != nil || !done {
+		return done, err
+	}
+	if err := p.offer(s, m, reread); err != nil {
+		return false, err
+	}
+	if !reread {
+		for _, mv := range s.moves {
+			if err := p.move(s, mv, m); err != nil {
+				return false, err
+			}
+		}
+	}
+	return p.arrived(s, m)
+}
+
+// offer gives the record that was read to the rules: those that keep their records in order may have it wait.
+func (p *partition) offer(s *stepper, m *sarama.ConsumerMessage, reread bool) error {
+	var waits *holding
 	for i, op := range s.operators {
-		if err := p.rule(s, i, op, m); err != nil {
-			return err
+		t := s.tasks[i]
+		if t == nil {
+			if !reread {
+				if err := p.rule(s.Rules[i], nil, op, s.counts[i], &p.live); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		pos := p.live.position(s, s.Rules[i].Input)
+		if waits == nil {
+			waits = &holding{stepper: s, message: m}
+		}
+		switch t.Offer(&pos, reread && !fault("reread"), waits) {
+		case processors.Wait:
+			waits.tasks++
+		case processors.Run:
+			p.live.event.Clock = t.Frontier()
+			if err := p.rule(s.Rules[i], t, op, s.counts[i], &p.live); err != nil {
+				return err
+			}
+		case processors.Skip:
 		}
 	}
-	for _, mv := range s.moves {
-		if err := p.move(s, mv, m); err != nil {
-			return err
-		}
+	if waits != nil && waits.tasks > 0 {
+		s.clock.hold(waits)
 	}
 	return nil
 }
 
-// read decodes a record into the partition's event. The code names what is wrong with it, as the dead letter's.
-func (p *partition) read(s *stepper, m *sarama.ConsumerMessage) (code string, err error) {
+// read decodes a record into an arrival. The code names what is wrong with it, as the dead letter's.
+func (p *partition) read(a *arrival, s *stepper, m *sarama.ConsumerMessage) (code string, err error) {
+	record := s.records[a.slot]
 	if m.Value == nil {
 		return "null_value", errors.New("the value is null, and the stream is no table")
 	}
@@ -159,25 +251,32 @@ func (p *partition) read(s *stepper, m *sarama.ConsumerMessage) (code string, er
 			return deadCode(err), err
 		}
 	}
-	if err := dec.fields.Decode(body, s.record); err != nil {
+	if err := dec.fields.Decode(body, record); err != nil {
 		return deadCode(err), err
 	}
 	at := m.Timestamp.UnixMilli()
 	if s.Stream.HasTime {
 		ok := false
-		if at, ok = s.Stream.TimeField.Int(s.record); !ok {
+		if at, ok = s.Stream.TimeField.Int(record); !ok {
 			return "null_time", fmt.Errorf("%s is null", s.Stream.Time)
 		}
 	}
 	if at < 0 || at > maxTime {
 		return "bad_time", fmt.Errorf("event time %d ms is outside the years 1970 to 9999", at)
 	}
-	if lead := at - p.clock; p.run.runner.options.WallClock && s.Stream.MaxLead > 0 && lead > s.Stream.MaxLead && !s.Rekeyed && s.Stream.Source {
+	a.source.reset(s, m, dec, body, record, at)
+	a.event.Record, a.event.Key, a.event.Time = record, a.source.key(), at
+	return "", nil
+}
+
+// plausible refuses an event time too far ahead of the wall clock: taken in, it would make everything after it late.
+func (p *partition) plausible(s *stepper, at int64) (code string, err error) {
+	if !p.run.runner.options.WallClock || s.Stream.MaxLead <= 0 || s.Rekeyed || !s.Stream.Source {
+		return "", nil
+	}
+	if lead := at - p.clock; lead > s.Stream.MaxLead {
 		return "implausible_time", fmt.Errorf("event time is %v ahead of the wall clock; max_lead is %v", time.Duration(lead)*time.Millisecond, time.Duration(s.Stream.MaxLead)*time.Millisecond)
 	}
-	p.source.reset(s, m, dec, body, at)
-	s.latest = max(s.latest, at)
-	p.event.Record, p.event.Key, p.event.Time = s.record, p.source.key(), at
 	return "", nil
 }
 
@@ -211,41 +310,64 @@ func deadCode(err error) string {
 	return "undecodable"
 }
 
-// rule runs one rule on the record that read has decoded. All of the step's outputs are encoded before anything of it
-// is applied: a failing rule leaves no trace of the record, and the other rules are not touched.
-func (p *partition) rule(s *stepper, i int, op processors.Operator, m *sarama.ConsumerMessage) error {
-	u := s.Rules[i]
-	p.event.Input = u.Input
+// rule runs one rule on a record that read has decoded; t is nil for a rule without state. All of the step's outputs are
+// encoded before anything of it is applied: a failing rule leaves no trace of the record, and other rules are not touched.
+func (p *partition) rule(u use, t *ruleTask, op processors.Operator, c *ruleCounts, a *arrival) error {
+	a.event.Input = u.Input
 	r := &p.result
 	r.Reset()
-	err := p.guarded(op, s.states[i], m, s)
+	s, m := a.source.stepper, a.source.message
+	err := p.guarded(op, t, a)
 	if err == nil {
 		err = p.fits(u.Rule, r)
 	}
 	if err == nil {
-		err = p.out.encode(p, s, u.Rule, r)
+		err = p.out.encode(p, u.Rule, r, &a.source, p.promise(s, t))
 	}
 	if err != nil {
 		var bad *processors.StepError
 		if !errors.As(err, &bad) {
 			return err
 		}
-		s.counts[i].dead++
-		s.counts[i].in++
+		c.dead++
+		c.in++
 		p.out.dead(deadLetter{topic: p.run.runner.ruleDeadTopic(u.Rule), stream: s.Stream, rule: u.Rule, message: m, code: bad.Code, err: bad.Err, at: p.clock})
 		return nil
 	}
-	if p.store != nil {
-		p.store.apply(r.Changes)
-	}
-	c := s.counts[i]
+	p.applied(t, r)
 	c.in += int64(r.Looked)
 	c.matched += int64(r.Matched)
-	if !u.Rule.Shadow {
-		c.out += int64(len(r.Outputs))
-		p.out.send()
+	c.duplicates += int64(r.Duplicates)
+	c.partly += int64(r.Partly)
+	if r.Late > 0 {
+		c.late++
+		if u.Rule.Late != nil && !u.Rule.Shadow {
+			p.out.late(u.Rule.Late, m)
+		}
 	}
+	p.sendOutputs(u.Rule, c, r)
 	return nil
+}
+
+// applied makes a step's changes part of the state.
+func (p *partition) applied(t *ruleTask, r *processors.Result) {
+	if t == nil || len(r.Changes) == 0 {
+		return
+	}
+	p.store.apply(r.Changes)
+	t.Applied(r.Changes)
+	p.time.worked++
+	p.time.unsaid = true
+}
+
+func (p *partition) sendOutputs(rule *rules.Rule, c *ruleCounts, r *processors.Result) {
+	if rule.Shadow {
+		return
+	}
+	c.out += int64(len(r.Outputs))
+	p.time.worked += len(r.Outputs)
+	p.time.unsaid = p.time.unsaid || len(r.Outputs) > 0
+	p.out.send()
 }
 
 // fits refuses changes that the changelog topic does not take.
@@ -262,36 +384,43 @@ func (p *partition) fits(rule *rules.Rule, r *processors.Result) error {
 }
 
 // guarded steps the operator; a panic in it is the record's fault, not the worker's end.
-func (p *partition) guarded(op processors.Operator, st processors.State, m *sarama.ConsumerMessage, s *stepper) (err error) {
-	defer func() {
-		if x := recover(); x != nil {
-			err = &processors.StepError{Rule: op.Rule().ID, Code: "panic", Err: fmt.Errorf("%v", x)}
-		}
-	}()
-	if !s.Rekeyed && op.Rule().By != nil {
-		if key, bad := p.misplaced(s, m); bad {
-			return &processors.StepError{Rule: op.Rule().ID, Code: "wrong_partition", Err: fmt.Errorf("key %q belongs to partition %d under murmur2; declare `partitioner: any` for producers with another partitioner", key, schemas.Partition([]byte(key), p.run.runner.plan.Partitions))}
+func (p *partition) guarded(op processors.Operator, t *ruleTask, a *arrival) (err error) {
+	defer recovered(op, &err)
+	var st processors.State
+	if t != nil {
+		st = t.state
+		if !a.source.stepper.Rekeyed {
+			if key, bad := p.misplaced(a); bad {
+				return &processors.StepError{Rule: op.Rule().ID, Code: "wrong_partition", Err: fmt.Errorf("key %q belongs to partition %d under murmur2; declare `partitioner: any` for producers with another partitioner", key, schemas.Partition([]byte(key), p.run.runner.plan.Partitions))}
+			}
 		}
 	}
-	return op.Step(st, &p.event, &p.result)
+	return op.Step(st, &a.event, &p.result)
+}
+
+// recovered makes a panic of an operator an error of its step.
+func recovered(op processors.Operator, err *error) {
+	if x := recover(); x != nil {
+		*err = &processors.StepError{Rule: op.Rule().ID, Code: "panic", Err: fmt.Errorf("%v", x)}
+	}
 }
 
 // misplaced reports whether the record lies in a partition that its key, or the key field that state goes by, does
 // not hash to: the key's state is not here.
-func (p *partition) misplaced(s *stepper, m *sarama.ConsumerMessage) (key string, bad bool) {
-	n := p.run.runner.plan.Partitions
-	if schemas.Partition([]byte(p.event.Key), n) != m.Partition {
-		return p.event.Key, true
+func (p *partition) misplaced(a *arrival) (key string, bad bool) {
+	n, s, m := p.run.runner.plan.Partitions, a.source.stepper, a.source.message
+	if schemas.Partition([]byte(a.event.Key), n) != m.Partition {
+		return a.event.Key, true
 	}
 	if !s.Stream.HasKey {
 		return "", false
 	}
 	if s.Stream.KeyField.Type().Kind == schemas.String {
-		key, _ = s.Stream.KeyField.String(s.record)
+		key, _ = s.Stream.KeyField.String(a.event.Record)
 	} else {
-		key = keyText(s.Stream.KeyField.Value(s.record))
+		key = keyText(s.Stream.KeyField.Value(a.event.Record))
 	}
-	return key, key != p.event.Key && schemas.Partition([]byte(key), n) != m.Partition
+	return key, key != a.event.Key && schemas.Partition([]byte(key), n) != m.Partition
 }
 
 // stepCode is the dead letter's code for a failing rule.
@@ -300,16 +429,6 @@ func stepCode(err error) string {
 		return e.Code
 	}
 	return "failed"
-}
-
-// outputTime is a time that no later output of the partition's rules is older than, as far as its inputs keep within
-// their declared disorder: the least of the inputs' times. 0 promises nothing: an input has not been heard of yet.
-func (p *partition) outputTime() int64 {
-	least := int64(maxTime)
-	for _, s := range p.inputs {
-		least = min(least, s.latest-s.Stream.OutOfOrder)
-	}
-	return max(0, least)
 }
 
 // committed adds the partition's counts to the group's: what is counted has happened.

@@ -23,7 +23,9 @@ type Group struct {
 	Rules      []*rules.Rule
 	Inputs     []*Input // by topic
 	Stateful   bool
-	Partitions int32 // of every input
+	Partitions int32    // of every input
+	Announces  bool     // rules with a time of their own read what it writes: it announces its output time
+	Readers    []string // the groups of those rules, and of those that they wait for; by name
 }
 
 // Table is the group's changelog topic.
@@ -33,11 +35,19 @@ func (g *Group) Table() string { return g.Name + "-table" }
 type Input struct {
 	Topic   string
 	Stream  *rules.Stream
-	Rekeyed bool    // a repartition topic: its record key is the entity
-	Rules   []use   // what runs on each record
-	Moves   []*Move // repartition topics that this group feeds from here
-	Sole    bool    // no other group reads the topic
-	Guard   bool    // this group dead-letters records of the stream that nobody can read
+	Rekeyed bool          // a repartition topic: its record key is the entity
+	Rules   []use         // what runs on each record
+	Moves   []*Move       // repartition topics that this group feeds from here
+	Sole    bool          // no other group reads the topic
+	Guard   bool          // this group dead-letters records of the stream that nobody can read
+	Writers []writerGroup // of a topic whose time its writers announce; nil for one that goes by its records
+}
+
+// writerGroup is a writer of a topic in every partition of its group.
+type writerGroup struct {
+	name       string // as in the writer header
+	group      string
+	partitions int32
 }
 
 // use is a rule with the position of an input in it.
@@ -63,6 +73,7 @@ const (
 	SourceTopic    TopicKind = "source"      // written by others
 	DerivedTopic   TopicKind = "derived"     // written by rules, read by others
 	MoveTopic      TopicKind = "repartition" // internal
+	ProgressTopic  TopicKind = "progress"    // internal, compacted
 	ChangelogTopic TopicKind = "changelog"   // internal, compacted
 	DeadTopic      TopicKind = "dead"        // internal, read by operators
 )
@@ -100,6 +111,7 @@ func NewPlan(app string, set *rules.Set, partitions func(topic string) int32, by
 		}
 	}
 	p.finish()
+	p.announcements(set)
 	return p.plan, p.topics(set)
 }
 
@@ -148,8 +160,16 @@ func (g *Group) add(r *rules.Rule) {
 	}
 }
 
+func (p *planner) flowName(domain string, s *rules.Stream, suffix string) string {
+	return p.plan.App + "." + domain + "." + s.Name + ".flow" + suffix
+}
+
+func (p *planner) keyedName(r *rules.Rule) string {
+	return p.plan.App + "." + r.Domain + "." + r.KeyName + suffix(r)
+}
+
 func (p *planner) flow(domain string, s *rules.Stream, suffix string) *Group {
-	g := p.group(p.plan.App+"."+domain+"."+s.Name+".flow"+suffix, domain, false)
+	g := p.group(p.flowName(domain, s, suffix), domain, false)
 	g.Partitions = p.count(s)
 	return g
 }
@@ -167,7 +187,7 @@ func (p *planner) stateless(r *rules.Rule) {
 // size fixes the partition count of the rule's group: that of its table once it exists, the largest of its inputs
 // before.
 func (p *planner) size(r *rules.Rule) {
-	g := p.group(p.plan.App+"."+r.Domain+"."+r.KeyName+suffix(r), r.Domain, true)
+	g := p.group(p.keyedName(r), r.Domain, true)
 	g.add(r)
 	if n := p.partitions(g.Table()); n > 0 {
 		g.Partitions = n
@@ -181,7 +201,7 @@ func (p *planner) size(r *rules.Rule) {
 // stateful gives the rule's inputs to its group. Those under another key, from a foreign partitioner or with another
 // partition count come through a repartition topic.
 func (p *planner) stateful(r *rules.Rule) error {
-	g := p.group(p.plan.App+"."+r.Domain+"."+r.KeyName+suffix(r), r.Domain, true)
+	g := p.group(p.keyedName(r), r.Domain, true)
 	for i, in := range r.Inputs {
 		s := in.Stream
 		keyed := !r.Rekey[i] && s.Partitioner != "any"
@@ -270,6 +290,9 @@ func (p *planner) topics(set *rules.Set) error {
 			}
 			all[in.Topic] = Topic{Name: in.Topic, Kind: MoveTopic, Stream: in.Stream, Partitions: g.Partitions}
 		}
+	}
+	if p.plan.Timed() {
+		all[Progress(p.plan.App)] = Topic{Name: Progress(p.plan.App), Kind: ProgressTopic, Partitions: progressPartitions}
 	}
 	for _, r := range set.Rules {
 		if r.Dead != "" {

@@ -45,6 +45,7 @@ app.web.user_id partitions=6 stateful=true
   web.clicks guard=true web.counts#0
 app.web.web.clicks.flow partitions=6 stateful=false
   web.clicks guard=false web.big#0 web.parse#0 -> app.web.clicks.by.KEY
+progress app.progress 8
 repartition app.web.clicks.by.KEY 6
 dead app.web.dead 0
 changelog app.web.KEY-table 6

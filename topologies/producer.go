@@ -96,37 +96,41 @@ func (p *producer) open(ctx context.Context) (err error) {
 // add writes r in the running transaction. acked, if set, gets the record with its offset.
 func (p *producer) add(r *kgo.Record, acked func(*kgo.Record)) {
 	p.inTxn.Add(1)
-	if acked == nil {
-		p.txn.Produce(p.ctx, r, p.onFailed)
+	p.txn.Produce(p.ctx, r, p.promise(acked))
+}
+
+// emit writes a derived record as the guarantee says.
+func (p *producer) emit(r *kgo.Record, acked func(*kgo.Record)) {
+	if p.now == nil {
+		p.add(r, acked)
 		return
 	}
-	p.txn.Produce(p.ctx, r, func(r *kgo.Record, err error) {
+	p.now.Produce(p.ctx, r, p.promise(acked))
+}
+
+func (p *producer) promise(acked func(*kgo.Record)) func(*kgo.Record, error) {
+	if acked == nil {
+		return p.onFailed
+	}
+	return func(r *kgo.Record, err error) {
 		if err != nil {
 			p.onFailed(r, err)
 			return
 		}
 		acked(r)
-	})
-}
-
-// emit writes a derived record as the guarantee says.
-func (p *producer) emit(r *kgo.Record) {
-	if p.now == nil {
-		p.add(r, nil)
-		return
 	}
-	p.now.Produce(p.ctx, r, p.onFailed)
 }
 
-// commit waits for every acknowledgement, adds the offsets under the member's generation and ends the transaction.
-// After an error its outcome is unknown: the caller must forget the state of the incarnation and begin a new one.
-func (p *producer) commit(ctx context.Context, offsets map[topicPartition]int64, m member, failed func() error) error {
+// commit waits for every acknowledgement, writes the records of tail after them, adds the offsets under the member's
+// generation and ends the transaction. After an error its outcome is unknown: the caller must forget the state of the
+// incarnation and begin a new one.
+func (p *producer) commit(ctx context.Context, offsets map[topicPartition]int64, m member, tail func() ([]*kgo.Record, error), failed func() error) error {
 	if p.now != nil {
 		if err := p.now.Flush(ctx); err != nil {
 			return fmt.Errorf("flush: %w", err)
 		}
 	}
-	wrote := p.inTxn.Swap(0) > 0
+	wrote := p.inTxn.Swap(0) > 0 || tail != nil
 	if wrote {
 		// Before the records: while the broker still writes the markers of the last transaction it refuses the next one,
 		// and only this request is tried again within a millisecond. A refused produce costs a metadata refresh.
@@ -137,6 +141,9 @@ func (p *producer) commit(ctx context.Context, offsets map[topicPartition]int64,
 	if err := p.txn.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
+	if err := p.finish(ctx, tail, failed); err != nil {
+		return err
+	}
 	if err := failed(); err != nil { // an acknowledgement was an error
 		return err
 	}
@@ -145,6 +152,27 @@ func (p *producer) commit(ctx context.Context, offsets map[topicPartition]int64,
 		return p.commitOffsets(ctx, offsets, m)
 	}
 	return p.end(ctx)
+}
+
+// finish writes what has to know the offsets of everything before it.
+func (p *producer) finish(ctx context.Context, tail func() ([]*kgo.Record, error), failed func() error) error {
+	if tail == nil {
+		return nil
+	}
+	if err := failed(); err != nil {
+		return err
+	}
+	rs, err := tail()
+	if err != nil {
+		return err
+	}
+	for _, r := range rs {
+		p.txn.Produce(p.ctx, r, p.onFailed)
+	}
+	if err := p.txn.Flush(ctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	return nil
 }
 
 // end ends the transaction and begins the next. With transactions v2 (KIP-890) each transaction has an epoch of its

@@ -14,22 +14,49 @@ import (
 
 // runner runs one group of a worker, incarnation after incarnation, until the worker stops.
 type runner struct {
-	options   *Options
-	plan      *Group
-	client    *kgo.Client // for requests
-	logger    *slog.Logger
-	metrics   *groupMetrics
-	decoders  *decoders
-	targets   map[*rules.Stream]*target
-	topics    map[string]topicInfo
-	constants constants
+	options    *Options
+	plan       *Group
+	client     *kgo.Client // for requests
+	logger     *slog.Logger
+	metrics    *groupMetrics
+	decoders   *decoders
+	targets    map[*rules.Stream]*target
+	topics     map[string]topicInfo
+	constants  constants
+	board      *board // nil when no rule has a time of its own
+	now        func() time.Time
+	inputEnded func() bool // the input is bounded, and all of it is in the source topics
 
 	purger purger
 
 	mu     sync.Mutex
 	ready  bool
 	claims map[string][]int32
-	failed error // of the last incarnation
+	failed error        // of the last incarnation
+	alive  *incarnation // the one that runs
+}
+
+// ended reports whether every partition that the group has here has said at its last commit that it has nothing left to
+// do, ever.
+func (g *runner) ended() bool {
+	if g.board == nil || !g.plan.Stateful && !g.plan.Announces {
+		return true
+	}
+	g.mu.Lock()
+	x, ready := g.alive, g.ready
+	g.mu.Unlock()
+	if !ready || x == nil {
+		return false
+	}
+	for _, p := range x.partitions() {
+		p.mu.Lock()
+		ended := p.time.saidEnd && p.ended()
+		p.mu.Unlock()
+		if !ended {
+			return false
+		}
+	}
+	return true
 }
 
 // constants are what the group's records share. Nobody writes to them.
@@ -41,15 +68,14 @@ type constants struct {
 type ruleConstants struct {
 	source []byte // ce_source
 	timed  bool   // the outputs' event time is their input's: a rule may select another one
-	shared bool   // several groups run the rule, one per input
 }
 
 func newConstants(o *Options, g *Group) constants {
 	c := constants{specVersion: []byte("1.0"), contentType: []byte("application/avro"), rules: map[*rules.Rule]ruleConstants{}}
 	for _, r := range g.Rules {
-		rc := ruleConstants{source: []byte("/" + o.App + "/" + r.Domain + "/" + r.Name), timed: true, shared: r.By == nil && len(r.Inputs) > 1}
+		rc := ruleConstants{source: []byte("/" + o.App + "/" + r.Domain + "/" + r.Name), timed: true}
 		for _, rt := range r.Routes {
-			rc.timed = rc.timed && (rt.TimeIndex < 0 || rt.Fields[rt.TimeIndex].Expr == nil)
+			rc.timed = rc.timed && !rt.OwnTime
 		}
 		c.rules[r] = rc
 	}

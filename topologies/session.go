@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -86,6 +87,7 @@ func (h *handler) Setup(s sarama.ConsumerGroupSession) error {
 	x := h.run
 	x.mu.Lock()
 	x.session = s
+	x.member = member{group: x.runner.plan.Name, id: s.MemberID(), instance: x.runner.options.Instance, generation: s.GenerationID()}
 	x.marks = map[topicPartition]int64{}
 	x.parts = map[int32]*partition{}
 	x.claims = map[*claim]bool{}
@@ -97,7 +99,47 @@ func (h *handler) Setup(s sarama.ConsumerGroupSession) error {
 		}
 		return err
 	}
+	if err := x.assign(s.Context(), claimed(s.Claims())); err != nil {
+		if s.Context().Err() != nil {
+			x.runner.logger.Info("the session ended during its setup", "error", err)
+			return nil
+		}
+		return err
+	}
+	x.mu.Lock()
+	x.active = true
+	x.mu.Unlock()
 	x.runner.assigned(s.Claims())
+	return nil
+}
+
+// claimed lists the partition numbers of a member's claims.
+func claimed(claims map[string][]int32) []int32 {
+	var out []int32
+	for _, ps := range claims {
+		out = append(out, ps...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// begin tells the partition where reading begins.
+func (x *incarnation) begin(ctx context.Context, sc sarama.ConsumerGroupClaim) error {
+	p, err := x.partition(sc.Partition())
+	if err != nil {
+		return err
+	}
+	at := sc.InitialOffset()
+	if at < 0 { // nothing is committed: from the oldest record on
+		if at, err = listOffset(ctx, x.runner.client, topicPartition{sc.Topic(), sc.Partition()}, -2, false); err != nil {
+			return err
+		}
+	}
+	x.barrier.RLock()
+	defer x.barrier.RUnlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stepper(sc.Topic()).clock.begin(at)
 	return nil
 }
 
@@ -106,6 +148,12 @@ func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, sc sarama.Consumer
 	in := h.run.runner.input(sc.Topic())
 	if in == nil {
 		return fmt.Errorf("claim of %s, which %s does not read", sc.Topic(), h.run.runner.plan.Name)
+	}
+	if err := h.run.begin(s.Context(), sc); err != nil {
+		if s.Context().Err() == nil {
+			h.run.fail(fmt.Errorf("begin %s/%d: %w", sc.Topic(), sc.Partition(), err))
+		}
+		return nil
 	}
 	c := &claim{ConsumerGroupClaim: sc, run: h.run, in: in, out: make(chan *sarama.ConsumerMessage)}
 	h.run.track(c, true)
@@ -130,19 +178,19 @@ func (h *handler) Cleanup(s sarama.ConsumerGroupSession) error {
 	case err != nil:
 		x.fail(fmt.Errorf("stop the partitions: %w", err))
 	default:
-		if e := x.commit(); e != nil {
+		if e := x.finish(); e != nil {
 			x.fail(e)
 		}
 	}
 	if err = x.failure(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), x.runner.options.TransactionTimeout)
 		x.barrier.Lock() // a commit of the committer may be on its way: it must not take the abort for its own end
-		err = errors.Join(err, x.producer.abort(ctx))
+		err = errors.Join(err, x.journal.abort(ctx))
 		x.barrier.Unlock()
 		cancel()
 	}
 	x.mu.Lock()
-	x.session = nil
+	x.session, x.active = nil, false
 	closing := x.closing
 	x.closing = nil
 	x.mu.Unlock()

@@ -16,6 +16,7 @@ type source struct {
 	message   *sarama.ConsumerMessage
 	decoder   *decoder
 	body      []byte
+	record    schemas.Record
 	at        int64
 
 	read    bool
@@ -28,8 +29,8 @@ type source struct {
 	named  bool
 }
 
-func (s *source) reset(st *stepper, m *sarama.ConsumerMessage, d *decoder, body []byte, at int64) {
-	s.stepper, s.message, s.decoder, s.body, s.at = st, m, d, body, at
+func (s *source) reset(st *stepper, m *sarama.ConsumerMessage, d *decoder, body []byte, record schemas.Record, at int64) {
+	s.stepper, s.message, s.decoder, s.body, s.record, s.at = st, m, d, body, record, at
 	s.read, s.parsed, s.named = false, false, false
 }
 
@@ -43,7 +44,7 @@ func (s *source) key() string {
 	s.name = string(s.message.Key)
 	st := s.stepper.Stream
 	if s.message.Key == nil && st.HasKey {
-		s.name = keyText(st.KeyField.Value(s.stepper.record))
+		s.name = keyText(st.KeyField.Value(s.record))
 	}
 	return s.name
 }
@@ -114,4 +115,14 @@ func header(m *sarama.ConsumerMessage, name string) []byte {
 		}
 	}
 	return nil
+}
+
+// writerOf reads the writer header of a record.
+func writerOf(m *sarama.ConsumerMessage) (schemas.Writer, bool) {
+	h := header(m, schemas.HeaderWriter)
+	if h == nil {
+		return schemas.Writer{}, false
+	}
+	w, err := schemas.ParseWriter(h)
+	return w, err == nil
 }

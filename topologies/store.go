@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -129,12 +130,7 @@ func (s *store) Open() error {
 
 func (s *store) recover(ctx context.Context) error {
 	start := time.Now()
-	client := s.run.runner.client
-	id, err := topicID(ctx, client, s.topic)
-	if err != nil {
-		return err
-	}
-	oldest, newest, err := bounds(ctx, client, topicPartition{s.topic, s.part})
+	id, oldest, newest, err := s.run.journal.extent(ctx, topicPartition{s.topic, s.part})
 	if err != nil {
 		return err
 	}
@@ -153,7 +149,7 @@ func (s *store) recover(ctx context.Context) error {
 	s.meta.topic = id
 	from := max(s.meta.offset, oldest)
 	rows := 0
-	err = s.run.runner.readDecided(ctx, topicPartition{s.topic, s.part}, from, newest, func(rs []*kgo.Record, next int64) error {
+	err = s.run.journal.readDecided(ctx, topicPartition{s.topic, s.part}, from, newest, func(rs []*kgo.Record, next int64) error {
 		rows += len(rs)
 		b := new(leveldb.Batch)
 		for _, r := range rs {
@@ -188,7 +184,7 @@ func (s *store) positioned(ctx context.Context) error {
 		return err
 	}
 	group := s.run.runner.plan.Name
-	if ok, err := hasOffset(ctx, s.run.runner.client, group, s.part); err != nil || ok {
+	if ok, err := s.run.journal.positioned(ctx, group, s.part); err != nil || ok {
 		return err
 	}
 	return fmt.Errorf("there is state, but the group %s has no offset in partition %d any more: set its offsets to where the state stands, or delete the topic %s to build the state anew from the start", group, s.part, s.topic)
@@ -251,6 +247,31 @@ func (s *store) row(rule processors.Operator, id, entity, cell string) (*process
 	return &r.Row, nil
 }
 
+// scan gives every row of the store, decoded by the operators of the rules, without keeping them: an index of deadlines
+// is being built. Rows of other rules are passed over.
+func (s *store) scan(ops map[string]processors.Operator, f func(rule string, r *processors.Row)) error {
+	it := s.db.NewIterator(util.BytesPrefix([]byte(cellPrefix)), nil)
+	defer it.Release()
+	for it.Next() {
+		key := string(it.Key()[len(cellPrefix):])
+		_, rest, _ := strings.Cut(key, "\x00")
+		id, _, _ := strings.Cut(rest, "\x00")
+		op := ops[id]
+		if op == nil {
+			continue
+		}
+		v, err := op.Decode(it.Value())
+		if err != nil {
+			s.distrust()
+			return fmt.Errorf("cell %q of %s/%d: %w", key, s.topic, s.part, err)
+		}
+		r := &processors.Row{Key: key, Value: v}
+		f(id, r)
+		r.Value, r.Gone = nil, true
+	}
+	return it.Error()
+}
+
 // distrust has the local copy rebuilt from the changelog when it is opened again: something in it can not be read.
 func (s *store) distrust() {
 	if err := s.db.Delete(metaKey, nil); err != nil {
@@ -288,7 +309,7 @@ func (s *store) flush() {
 		}
 		k.Value = r.encoded
 		s.resize(r, len(r.cell)+len(r.encoded))
-		s.run.producer.add(k, acked)
+		s.run.journal.add(k, acked)
 	}
 }
 
@@ -361,6 +382,7 @@ func (s *store) evict(limit int) {
 		}
 		if r.epoch != s.epoch || len(s.rows) > 2*limit || s.size > 2*limit*rowBytes {
 			delete(s.rows, k)
+			r.Gone, r.Value = true, nil
 			s.size -= r.size
 		}
 		if len(s.rows) <= limit*3/4 && s.size <= limit*rowBytes*3/4 {

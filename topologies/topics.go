@@ -112,6 +112,13 @@ func (p *Plan) Missing(have Topics, o Options) []Creation {
 		case ChangelogTopic:
 			c.Config["cleanup.policy"] = "compact"
 			c.Config["delete.retention.ms"] = strconv.FormatInt(o.DeleteRetention.Milliseconds(), 10)
+		case ProgressTopic:
+			// Workers read all of it when they start: small segments, so that compaction keeps it small.
+			c.Config["cleanup.policy"] = "compact"
+			c.Config["segment.bytes"] = strconv.Itoa(16 << 20)
+			c.Config["segment.ms"] = strconv.FormatInt((10 * time.Minute).Milliseconds(), 10)
+			c.Config["min.cleanable.dirty.ratio"] = "0.1"
+			c.Config["delete.retention.ms"] = strconv.FormatInt(o.DeleteRetention.Milliseconds(), 10)
 		case DeadTopic:
 			c.Partitions = 1
 			c.Config["max.message.bytes"] = strconv.Itoa(largest + deadRoom)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -23,6 +25,8 @@ type Worker struct {
 	client  *kgo.Client
 	metrics *metrics
 	runners []*runner
+	board   *board // nil when no rule has a time of its own
+	ended   atomic.Bool
 }
 
 // NewWorker connects, lays the rules out, creates missing internal topics and looks the output schemas up. It fails
@@ -100,12 +104,16 @@ func (w *Worker) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if plan.Timed() {
+		w.board = newBoard(plan, o.Logger)
+	}
 	for _, g := range plan.Groups {
 		m := w.metrics.group(g.Name)
 		logger := o.Logger.With("group", g.Name)
 		w.runners = append(w.runners, &runner{
 			options: o, plan: g, client: w.client, logger: logger, metrics: m, targets: targets, topics: have,
 			decoders: newDecoders(o.Registry, logger, m), constants: newConstants(o, g),
+			board: w.board, now: time.Now, inputEnded: w.ended.Load,
 		})
 	}
 	return nil
@@ -166,12 +174,39 @@ func (w *Worker) Plan() *Plan { return w.plan }
 // Run runs until ctx ends; then it finishes the batches in flight, commits and leaves the groups.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.client.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var wg sync.WaitGroup
+	if w.board != nil {
+		topic := Progress(w.options.App)
+		wg.Go(func() {
+			if err := w.board.follow(ctx, &w.options, topic, w.runners[0].partitionsOf(topic)); err != nil {
+				cancel(fmt.Errorf("announcements of the groups: %w", err))
+			}
+		})
+	}
 	for _, r := range w.runners {
 		wg.Go(func() { r.run(ctx) })
 	}
 	wg.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
 	return nil
+}
+
+// EndInput says that every source topic holds all its records by now: with TimeEvents, everything pending comes out when
+// they are processed.
+func (w *Worker) EndInput() { w.ended.Store(true) }
+
+// Ended reports whether, after EndInput, everything that this worker's partitions had to do is done and committed.
+func (w *Worker) Ended() bool {
+	for _, r := range w.runners {
+		if !r.ended() {
+			return false
+		}
+	}
+	return true
 }
 
 // Ready reports whether every group has joined and restored its state.

@@ -63,6 +63,7 @@ func timeOf(ms int64) time.Time { return time.UnixMilli(ms) }
 type outgoing struct {
 	record  *kgo.Record
 	counted bool
+	acked   func(*kgo.Record)
 }
 
 // writer turns outputs into records. It encodes into chunks that the records share; they live until the last of their
@@ -96,9 +97,10 @@ func (w *writer) text(s string) []byte {
 	return w.buf[at:len(w.buf):len(w.buf)]
 }
 
-// encode makes the records of a step, without sending them. A value that does not fit its schema or its topic is the
-// rule's fault.
-func (w *writer) encode(p *partition, s *stepper, rule *rules.Rule, r *processors.Result) error {
+// encode makes the records of a step, without sending them. cause is the record that the results are of, nil for those
+// that time set off; promise is the writer's output time. A value that does not fit its schema or its topic is the rule's
+// fault.
+func (w *writer) encode(p *partition, rule *rules.Rule, r *processors.Result, cause *source, promise int64) error {
 	w.pending = w.pending[:0]
 	for i := range r.Outputs {
 		o := &r.Outputs[i]
@@ -108,7 +110,10 @@ func (w *writer) encode(p *partition, s *stepper, rule *rules.Rule, r *processor
 		}
 		w.grab(1024)
 		at := len(w.buf)
-		value, err := t.encoder.Append(schemas.AppendFrame(w.buf, t.schemaID), o.Fields)
+		value, err := w.buf, error(nil)
+		if !o.Delete {
+			value, err = t.encoder.Append(schemas.AppendFrame(w.buf, t.schemaID), o.Fields)
+		}
 		if err != nil {
 			return &processors.StepError{Rule: rule.ID, Code: "bad_output", Err: fmt.Errorf("%s: %w", o.Stream.Name, err)}
 		}
@@ -119,19 +124,22 @@ func (w *writer) encode(p *partition, s *stepper, rule *rules.Rule, r *processor
 			w.buf = value
 		}
 		k := w.record()
-		k.Topic, k.Key, k.Value, k.Timestamp = o.Stream.Topic, w.text(o.Key), value[at:len(value):len(value)], recordTime(o.Time, p.clock)
+		k.Topic, k.Key, k.Timestamp = o.Stream.Topic, w.text(o.Key), recordTime(o.Time, p.clock)
+		if !o.Delete {
+			k.Value = value[at:len(value):len(value)]
+		}
 		k.Partition = schemas.Partition(k.Key, t.partitions)
-		k.Headers = w.headers(p, s, t, rule, o)
+		k.Headers = w.headers(p, cause, t, rule, o, promise)
 		if size := recordSize(k); size > t.limit {
 			return &processors.StepError{Rule: rule.ID, Code: "output_too_large", Err: fmt.Errorf("%d bytes for %s, whose topic takes %d", size, o.Stream.Topic, t.limit)}
 		}
-		w.pending = append(w.pending, outgoing{k, t.counted})
+		w.pending = append(w.pending, outgoing{k, t.counted, p.time.acknowledge(w.run, k.Topic)})
 	}
 	return nil
 }
 
 // headers gives a derived record its CloudEvents and writer headers.
-func (w *writer) headers(p *partition, s *stepper, t *target, rule *rules.Rule, o *processors.Output) []kgo.RecordHeader {
+func (w *writer) headers(p *partition, cause *source, t *target, rule *rules.Rule, o *processors.Output, promise int64) []kgo.RecordHeader {
 	if cap(w.spare)-len(w.spare) < mostHeaders {
 		w.spare = make([]kgo.RecordHeader, 0, 64*mostHeaders)
 	}
@@ -149,15 +157,17 @@ func (w *writer) headers(p *partition, s *stepper, t *target, rule *rules.Rule, 
 	add(schemas.HeaderTime, w.buf[at:len(w.buf):len(w.buf)])
 	add(schemas.HeaderSubject, w.text(o.Context.Entity))
 	add(schemas.HeaderContentType, w.run.runner.constants.contentType)
-	if trace := header(p.source.message, schemas.HeaderTrace); len(trace) > 0 && len(trace) <= 64 {
-		add(schemas.HeaderTrace, trace)
-	}
-	h := schemas.Writer{Name: rule.ID, Partition: p.number, Origin: *p.source.origin(), Ordinal: int64(o.Ordinal)}
-	if shared.shared {
-		h.Name += "@" + s.Stream.Name
+	h := schemas.Writer{Name: rule.ID, Partition: p.number, Ordinal: int64(o.Ordinal)}
+	if cause == nil {
+		h.Origin = schemas.Origin{Stream: rule.ID, Key: o.Cause, Offset: o.Due}
+	} else {
+		if trace := header(cause.message, schemas.HeaderTrace); len(trace) > 0 && len(trace) <= 64 {
+			add(schemas.HeaderTrace, trace)
+		}
+		h.Name, h.Origin = writerName(rule, cause.stepper.Stream), *cause.origin()
 	}
 	if shared.timed {
-		h.OutputTime = p.outputTime()
+		h.OutputTime = headerTime(promise)
 	}
 	w.grab(256 + len(h.Origin.Key))
 	at = len(w.buf)
@@ -165,6 +175,26 @@ func (w *writer) headers(p *partition, s *stepper, t *target, rule *rules.Rule, 
 	add(schemas.HeaderWriter, w.buf[at:len(w.buf):len(w.buf)])
 	w.spare = w.spare[:len(w.spare)+len(hs)]
 	return hs
+}
+
+// headerTime is an output time as the writer header has it: 0 promises nothing.
+func headerTime(t int64) int64 {
+	if t < 0 || t > maxTime {
+		return 0
+	}
+	return t
+}
+
+// late writes a record that came too late for a rule, as it is, to the rule's stream for such records.
+func (w *writer) late(to *rules.Stream, m *sarama.ConsumerMessage) {
+	k := &kgo.Record{Topic: to.Topic, Key: m.Key, Value: m.Value, Timestamp: m.Timestamp}
+	for _, h := range m.Headers {
+		if name := string(h.Key); name != schemas.HeaderWriter {
+			k.Headers = append(k.Headers, kgo.RecordHeader{Key: name, Value: h.Value})
+		}
+	}
+	k.Partition = schemas.Partition(k.Key, w.run.runner.partitionsOf(to.Topic))
+	w.run.journal.add(k, nil)
 }
 
 // record hands out an empty record; they are allocated by the dozen.
@@ -199,9 +229,9 @@ func (s *stamp) append(b []byte, ms int64) []byte {
 func (w *writer) send() {
 	for i, o := range w.pending {
 		if o.counted {
-			w.run.producer.add(o.record, nil)
+			w.run.journal.add(o.record, o.acked)
 		} else {
-			w.run.producer.emit(o.record)
+			w.run.journal.emit(o.record, o.acked)
 		}
 		w.pending[i] = outgoing{}
 	}
@@ -266,6 +296,6 @@ func (w *writer) dead(d deadLetter) {
 	}
 	n := w.run.runner.partitionsOf(d.topic)
 	k.Partition = m.Partition % n
-	w.run.producer.add(k, nil)
+	w.run.journal.add(k, nil)
 	w.counts.deadLetter(d)
 }

@@ -1,0 +1,148 @@
+package topologies
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/millrace-io/millrace/processors"
+)
+
+// writerID names a writer of a derived stream or repartition topic: a rule, or a move, in one partition of its group.
+type writerID struct {
+	name      string
+	partition int32
+}
+
+// writerTime is what a reader knows of a writer's output time: no later record of it has a smaller event time.
+type writerTime struct {
+	id      writerID
+	time    int64 // Unknown before anything is known
+	idle    bool  // the writer has never heard of anything, or is taken as not running
+	ended   bool
+	pending announcement // holds once everything before it is read
+}
+
+// announcement is what a group partition says of one of its writers.
+type announcement struct {
+	time  int64 // Unknown: nothing
+	ended bool
+	until int64 // offset below which the writer's group has written to this partition
+}
+
+// settle takes the pending announcement over once everything before it is read.
+func (w *writerTime) settle(taken int64) {
+	p := &w.pending
+	if p.time == processors.Unknown || p.until > taken {
+		return
+	}
+	w.idle = p.time == processors.Idle
+	if !w.idle {
+		w.time = max(w.time, p.time)
+	}
+	w.ended = p.ended
+	p.time = processors.Unknown
+}
+
+func (w *writerTime) at() int64 {
+	switch {
+	case w.ended:
+		return processors.Ended
+	case w.idle && w.time == processors.Unknown:
+		return processors.Idle
+	}
+	return w.time
+}
+
+// announced is the time of one partition of a topic that millrace's rules write: the least of its writers' output times.
+type announced struct {
+	writers []*writerTime // by name and partition
+	byID    map[writerID]*writerTime
+	groups  map[groupPartition][]*writerTime
+	taken   int64 // next offset to take in
+	open    bool  // announcements wait for records that were not read yet
+	time    int64
+	slowest *writerTime // whose time that is
+}
+
+// groupPartition is a partition of a group: what writes progress.
+type groupPartition struct {
+	group     string
+	partition int32
+}
+
+func newAnnounced(ws []writerGroup) *announced {
+	a := &announced{byID: map[writerID]*writerTime{}, groups: map[groupPartition][]*writerTime{}, time: processors.Unknown}
+	for _, g := range ws {
+		for p := range g.partitions {
+			w := &writerTime{id: writerID{g.name, p}, time: processors.Unknown, pending: announcement{time: processors.Unknown}}
+			gp := groupPartition{g.group, p}
+			a.writers, a.byID[w.id], a.groups[gp] = append(a.writers, w), w, append(a.groups[gp], w)
+		}
+	}
+	slices.SortFunc(a.writers, func(v, w *writerTime) int {
+		return cmp.Or(strings.Compare(v.id.name, w.id.name), cmp.Compare(v.id.partition, w.id.partition))
+	})
+	return a
+}
+
+// record takes in the writer header of a record.
+func (a *announced) record(id writerID, outputTime int64) {
+	if w := a.byID[id]; w != nil && outputTime > w.time {
+		w.time = outputTime
+		if w == a.slowest || a.slowest == nil {
+			a.merge()
+		}
+	}
+}
+
+// progress takes in what a group partition says of its writers; until is the offset below which it has written to this
+// partition of the topic.
+func (a *announced) progress(gp groupPartition, times map[string]int64, ended bool, until int64) {
+	for _, w := range a.groups[gp] {
+		if t, ok := times[w.id.name]; ok {
+			w.settle(a.taken)
+			w.pending = announcement{t, ended, until}
+		}
+	}
+	a.merge()
+}
+
+// leave takes the writers that nothing was heard of as not running, and names them.
+func (a *announced) leave() (left []writerID) {
+	for _, w := range a.writers {
+		if w.time == processors.Unknown && !w.idle && !w.ended && w.pending.time == processors.Unknown {
+			w.idle = true
+			left = append(left, w.id)
+		}
+	}
+	a.merge()
+	return left
+}
+
+// read says that everything below next was taken in.
+func (a *announced) read(next int64) {
+	if next > a.taken {
+		if a.taken = next; a.open {
+			a.merge()
+		}
+	}
+}
+
+func (a *announced) merge() {
+	a.time, a.slowest, a.open = processors.Ended, nil, false
+	for _, w := range a.writers {
+		w.settle(a.taken)
+		a.open = a.open || w.pending.time != processors.Unknown
+		if t := w.at(); a.slowest == nil || t < a.time {
+			a.time, a.slowest = t, w
+		}
+	}
+	if fault("merge") {
+		for _, w := range a.writers {
+			if t := w.at(); t < processors.Idle {
+				a.time = max(a.time, t)
+			}
+		}
+	}
+}

@@ -1,0 +1,454 @@
+package topologies
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/processors"
+)
+
+// partitionTime is what a partition knows and says of event time, beside its inputs' clocks.
+type partitionTime struct {
+	budget int       // deadlines that may still be fired in this hold of the barrier
+	worked int       // outputs and changes since the last commit was asked for
+	unsaid bool      // some of them are not in a progress record yet
+	seen   int64     // changes of the board that were taken in
+	wanted int64     // earliest event time that readers of the partition's streams wait for
+	since  time.Time // when the partition was taken over
+
+	said     map[string]int64 // output times as last committed
+	saidWant int64
+	saidEnd  bool
+	saidAt   time.Time
+
+	mu      sync.Mutex                 // acknowledgements come from the producer
+	written map[string]map[int32]int64 // by topic: the offset behind the last record written
+	acks    map[string]func(*kgo.Record)
+}
+
+// firingBudget is how many deadlines are fired before a commit may come between.
+const firingBudget = 20_000
+
+// acknowledge gives the function that takes the offsets of records written to a topic whose readers have to know them, nil
+// for other topics.
+func (t *partitionTime) acknowledge(x *incarnation, topic string) func(*kgo.Record) {
+	if !x.runner.plan.Announces {
+		return nil
+	}
+	if f := t.acks[topic]; f != nil {
+		return f
+	}
+	if t.acks == nil {
+		t.acks = map[string]func(*kgo.Record){}
+	}
+	f := func(r *kgo.Record) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.written == nil {
+			t.written = map[string]map[int32]int64{}
+		}
+		if t.written[topic] == nil {
+			t.written[topic] = map[int32]int64{}
+		}
+		t.written[topic][r.Partition] = max(t.written[topic][r.Partition], r.Offset+1)
+	}
+	t.acks[topic] = f
+	return f
+}
+
+// passed takes a record's event time in, before the record: what is due by then comes first. It reports false when a
+// commit had better come before the rest.
+func (p *partition) passed(s *stepper, at int64) (bool, error) {
+	if s.clock.source != nil {
+		s.clock.source.record(at)
+	}
+	return p.catchUp()
+}
+
+// arrived takes in what a record of an announced topic says of its writer, after the record.
+func (p *partition) arrived(s *stepper, m *sarama.ConsumerMessage) (bool, error) {
+	if s.clock.announced == nil {
+		return true, nil
+	}
+	if w, ok := writerOf(m); ok && w.OutputTime > 0 {
+		s.clock.announced.record(writerID{w.Name, w.Partition}, w.OutputTime)
+	}
+	s.clock.announced.read(m.Offset + 1)
+	_, err := p.catchUp() // what is left is done before the next record
+	return true, err
+}
+
+// catchUp tells the rules the times of their inputs, and does what is due. It reports false when the budget ends before.
+func (p *partition) catchUp() (bool, error) {
+	again := p.rereading()
+	for _, t := range p.tasks {
+		t.Hold(again)
+		for _, s := range p.inputs {
+			for i, u := range s.Rules {
+				if s.tasks[i] == t {
+					t.SetTime(u.Input, s.clock.at())
+				}
+			}
+		}
+		for t.Next(&p.due) {
+			if err := p.fall(t); err != nil {
+				return false, err
+			}
+			if p.time.budget--; p.time.budget <= 0 && t.Divisible() {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// rereading reports whether some input still reads what was taken in before: until then nothing may run that could sort
+// after a record that waits.
+func (p *partition) rereading() bool {
+	for _, s := range p.inputs {
+		if s.clock.rereading() {
+			return true
+		}
+	}
+	return false
+}
+
+// fall does the one thing that Next gave.
+func (p *partition) fall(t *ruleTask) error {
+	if p.due.Row != nil {
+		return p.fire(t, p.due.Row, p.due.At)
+	}
+	w := p.due.Record.Ref.(*holding)
+	if _, err := p.read(&p.held, w.stepper, w.message); err != nil {
+		return fmt.Errorf("offset %d was readable and is not any more: %w", w.message.Offset, err)
+	}
+	w.tasks--
+	p.held.event.Clock = p.due.Record.Position.Time
+	u := use{t.rule, p.due.Record.Position.Input}
+	err := p.rule(u, t, t.op, t.counts, &p.held)
+	w.stepper.clock.release()
+	p.time.worked++ // the committed offset goes on
+	return err
+}
+
+// fire fires a row's deadline. Results that can not be written are a dead letter without a record; time goes on.
+func (p *partition) fire(t *ruleTask, row *processors.Row, at int64) error {
+	if row.Gone {
+		entity, cell, ok := splitRow(row.Key, t.rule.ID)
+		if !ok {
+			return fmt.Errorf("row %q is none of %s", row.Key, t.rule.ID)
+		}
+		var err error
+		if row, err = t.state.Row(entity, cell); err != nil {
+			return err
+		}
+		if !t.IsDue(row, at) {
+			t.FiredRow(row, at)
+			return nil
+		}
+	}
+	err := p.fired(t, row, at, false)
+	if bad, ok := asStepError(err); ok {
+		entity, _, _ := splitRow(row.Key, t.rule.ID)
+		t.counts.dead++
+		p.out.dead(deadLetter{
+			topic: p.run.runner.ruleDeadTopic(t.rule), stream: t.rule.Inputs[0].Stream, rule: t.rule, code: bad.Code,
+			err:     fmt.Errorf("what is due at %s: %w", time.UnixMilli(at).UTC().Format(time.RFC3339), bad.Err),
+			message: &sarama.ConsumerMessage{Topic: p.run.runner.plan.Table(), Partition: p.number, Offset: -1, Key: []byte(entity), Timestamp: timeOf(at)},
+			at:      p.clock,
+		})
+		err = p.fired(t, row, at, true)
+	}
+	if err != nil {
+		return err
+	}
+	t.FiredRow(row, at)
+	return nil
+}
+
+// fired is one try at a deadline; mute makes the changes alone.
+func (p *partition) fired(t *ruleTask, row *processors.Row, at int64, mute bool) error {
+	r := &p.result
+	r.Reset()
+	r.Mute = mute
+	err := func() (err error) {
+		defer recovered(t.op, &err)
+		return t.op.(processors.Timed).Fire(t.state, row, at, r)
+	}()
+	if err == nil {
+		err = p.out.encode(p, t.rule, r, nil, p.promise(nil, t))
+	}
+	if err != nil {
+		return err
+	}
+	p.applied(t, r)
+	p.sendOutputs(t.rule, t.counts, r)
+	return nil
+}
+
+// splitRow takes the entity and the cell out of a row's key.
+func splitRow(key, rule string) (entity, cell string, ok bool) {
+	entity, rest, ok := strings.Cut(key, "\x00")
+	if !ok {
+		return "", "", false
+	}
+	id, cell, ok := strings.Cut(rest, "\x00")
+	return entity, cell, ok && id == rule
+}
+
+// promise is the output time of a writer: of the rule's task, or of the input of a rule without state.
+func (p *partition) promise(s *stepper, t *ruleTask) int64 {
+	if fault("output") {
+		return p.clock
+	}
+	if t != nil {
+		return t.OutputTime()
+	}
+	return s.clock.at()
+}
+
+// outputTimes are the promises of all writers of the partition, by name.
+func (p *partition) outputTimes() map[string]int64 {
+	out := map[string]int64{}
+	least := func(name string, t int64) {
+		if had, ok := out[name]; !ok || t < had {
+			out[name] = t
+		}
+	}
+	again := p.rereading()
+	for _, t := range p.tasks {
+		if out, ok := p.time.said[t.rule.ID]; again && ok {
+			least(t.rule.ID, out) // what waits is not all here
+			continue
+		}
+		least(t.rule.ID, p.promise(nil, t))
+	}
+	for _, s := range p.inputs {
+		for i, u := range s.Rules {
+			if s.tasks[i] == nil {
+				least(writerName(u.Rule, s.Stream), p.promise(s, nil))
+			}
+		}
+		for _, mv := range s.moves {
+			least(mv.Name, s.clock.at())
+		}
+	}
+	return out
+}
+
+// ended reports whether the input was bounded and everything of it is processed.
+func (p *partition) ended() bool {
+	for _, s := range p.inputs {
+		if s.clock.at() != processors.Ended {
+			return false
+		}
+	}
+	for _, t := range p.tasks {
+		if t.Waiting() > 0 || t.Deadline() != processors.Never {
+			return false
+		}
+	}
+	return true
+}
+
+// want is the earliest event time that the partition's rules, or the readers of what they write, wait for.
+func (p *partition) want() int64 {
+	w := p.time.wanted
+	for _, t := range p.tasks {
+		w = min(w, t.Wanted())
+	}
+	return w
+}
+
+// look takes the board's news in: what the writers of the partition's inputs announce, and what its readers want.
+func (p *partition) look(now time.Time) {
+	b, plan := p.run.runner.board, p.run.runner.plan
+	if b == nil {
+		return
+	}
+	seen := p.time.seen
+	p.time.seen = b.since(seen, func(gp groupPartition, a *progress) {
+		for _, s := range p.inputs {
+			if s.clock.announced != nil && len(s.clock.announced.groups[gp]) > 0 {
+				s.clock.announced.progress(gp, a.Times, a.Ended, a.Written[s.Topic][p.number])
+			}
+		}
+	})
+	if p.time.seen != seen || seen == 0 {
+		p.time.wanted = b.wanted(plan.Readers)
+	}
+	if p.time.since.IsZero() {
+		p.time.since = now
+	}
+	if now.Sub(p.time.since) < p.run.runner.options.WaitForWriters {
+		return
+	}
+	for _, s := range p.inputs {
+		if s.clock.announced == nil {
+			continue
+		}
+		for _, id := range s.clock.announced.leave() {
+			p.run.runner.logger.Warn("a writer is taken as not running: nothing was heard of it", "writer", id.name, "partition", id.partition, "stream", s.Stream.Name, "wait", p.run.runner.options.WaitForWriters)
+		}
+	}
+}
+
+// announce decides whether the partition has something to say that cannot wait: a time that readers want, or one that it
+// wants itself; and at least every second whatever has changed.
+func (p *partition) announce(now time.Time) (due bool) {
+	plan := p.run.runner.plan
+	if p.run.runner.board == nil || !plan.Announces && !plan.Stateful {
+		return false
+	}
+	times, moved := p.outputTimes(), false
+	for name, t := range times {
+		said, ok := p.time.said[name]
+		if ok && said == t {
+			continue
+		}
+		moved = true
+		if plan.Announces && (!ok || said == processors.Idle || said < p.time.wanted && t >= p.time.wanted) {
+			return true
+		}
+	}
+	if p.ended() != p.time.saidEnd {
+		return true
+	}
+	if w := p.want(); w != p.time.saidWant {
+		if w != processors.Never && p.listens() && (w < p.time.saidWant || p.time.saidWant <= p.slowest()) {
+			return true
+		}
+		moved = true
+	}
+	return moved && now.Sub(p.time.saidAt) >= time.Second
+}
+
+// listens reports whether some input's time is announced.
+func (p *partition) listens() bool {
+	for _, s := range p.inputs {
+		if s.clock.announced != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *partition) slowest() int64 {
+	least := processors.Ended
+	for _, s := range p.inputs {
+		least = min(least, s.clock.at())
+	}
+	return least
+}
+
+// progress is what the partition says of itself in the commit that runs. Written is filled in when everything is
+// acknowledged.
+func (p *partition) progress() *progress {
+	a := &progress{
+		Version: progressVersion, Group: p.run.runner.plan.Name, Partition: p.number, Wanted: p.want(),
+		Inputs: map[string]inputProgress{}, Tasks: map[string]taskProgress{},
+	}
+	if p.run.runner.plan.Announces {
+		a.Times = p.outputTimes()
+	}
+	a.Ended = p.ended()
+	for _, s := range p.inputs {
+		a.Inputs[s.Topic] = s.clock.progress()
+	}
+	for _, t := range p.tasks {
+		a.Tasks[t.rule.ID] = newTaskProgress(t.State())
+	}
+	return a
+}
+
+// wrote copies the offsets of what was written.
+func (p *partition) wrote() map[string]map[int32]int64 {
+	p.time.mu.Lock()
+	defer p.time.mu.Unlock()
+	out := map[string]map[int32]int64{}
+	for topic, offsets := range p.time.written {
+		out[topic] = maps.Clone(offsets)
+	}
+	return out
+}
+
+// said notes what was committed.
+func (p *partition) said(a *progress, now time.Time) {
+	p.time.said, p.time.saidWant, p.time.saidEnd, p.time.saidAt = a.Times, a.Wanted, a.Ended, now
+	if a.Times == nil {
+		p.time.said = p.outputTimes() // nobody reads them: there is nothing to be held to
+	}
+}
+
+// restore goes on where the partition's last owner stood.
+func (p *partition) restore(a *progress) {
+	p.time.saidWant = processors.Never
+	if a == nil {
+		return
+	}
+	p.time.said, p.time.written = a.Times, a.Written
+	for _, s := range p.inputs {
+		if in, ok := a.Inputs[s.Topic]; ok {
+			s.clock.restore(in)
+		}
+	}
+	for _, t := range p.tasks {
+		if state, ok := a.Tasks[t.rule.ID]; ok {
+			t.Restore(state.state())
+		}
+	}
+}
+
+// tick goes on in time without a record: by what the board says, and by proven silence of source partitions.
+func (p *partition) tick(sent time.Time, quiet map[topicPartition]bool) (done bool, err error) {
+	p.clock, p.time.budget = p.run.runner.now().UnixMilli(), firingBudget
+	for _, s := range p.inputs {
+		if c := s.clock.source; c != nil {
+			if quiet[topicPartition{s.Topic, p.number}] {
+				p.silence(s, c, sent)
+			}
+			if p.run.runner.board != nil && c.time != processors.Unknown {
+				p.run.runner.board.heard(s.Topic, c.time)
+			}
+		}
+	}
+	p.look(sent)
+	return p.catchUp()
+}
+
+func (p *partition) silence(s *stepper, c *sourceClock, sent time.Time) {
+	switch p.run.runner.options.Time {
+	case TimeEvents:
+		c.ended = p.run.runner.inputEnded()
+	default:
+		c.silent(sent)
+		if p.run.runner.board != nil && c.idle {
+			c.anchor(p.run.runner.board.sibling(s.Topic), sent)
+		}
+	}
+}
+
+// index registers the deadlines of everything that the store holds.
+func (p *partition) index() error {
+	ops, tasks := map[string]processors.Operator{}, map[string]*ruleTask{}
+	for _, t := range p.tasks {
+		if _, ok := t.op.(processors.Timed); ok {
+			ops[t.rule.ID], tasks[t.rule.ID] = t.op, t
+		}
+	}
+	if len(ops) == 0 || p.store == nil {
+		return nil
+	}
+	return p.store.scan(ops, func(rule string, r *processors.Row) { tasks[rule].Restored(r) })
+}
+
+func asStepError(err error) (*processors.StepError, bool) {
+	return errors.AsType[*processors.StepError](err)
+}
