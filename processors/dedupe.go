@@ -74,7 +74,7 @@ func (d *deduped) Step(s State, e *Event, r *Result) error {
 
 // find walks down to the cell that the id belongs to.
 func (d *deduped) find(s State, entity string, x *seenID) (string, *Row, error) {
-	path := cellSeen
+	path, deepest := cellSeen, ""
 	for {
 		row, err := s.Row(entity, path)
 		if err != nil {
@@ -83,7 +83,10 @@ func (d *deduped) find(s State, entity string, x *seenID) (string, *Row, error) 
 		if c, ok := row.Value.(*seen); !ok || !c.split {
 			return path, row, nil
 		}
-		path += x.digit(len(path) - len(cellSeen))
+		if deepest == "" {
+			deepest = x.path()
+		}
+		path = deepest[:len(path)+1]
 	}
 }
 
@@ -95,20 +98,20 @@ func (d *deduped) remember(s State, entity, path string, row *Row, c *seen, r *R
 		return nil
 	}
 	r.Changes = append(r.Changes, Change{Row: row, Value: &seen{shape: d.shape, split: true}})
-	parts := map[string]*seen{}
+	parts := map[byte]*seen{}
 	for _, x := range c.ids {
-		digit := x.digit(depth)
-		if parts[digit] == nil {
-			parts[digit] = &seen{shape: d.shape}
+		part := parts[x.digit(depth)]
+		if part == nil {
+			part = &seen{shape: d.shape}
+			parts[x.digit(depth)] = part
 		}
-		parts[digit].ids, parts[digit].due = append(parts[digit].ids, x), x.at+d.keep
+		part.ids, part.due = append(part.ids, x), x.at+d.keep
 	}
-	for i := range len(seenAlphabet) {
-		digit := seenAlphabet[i : i+1]
+	for _, digit := range []byte(seenAlphabet) {
 		if parts[digit] == nil {
 			continue
 		}
-		row, err := s.Row(entity, path+digit)
+		row, err := s.Row(entity, path+string(digit))
 		if err != nil {
 			return err
 		}
@@ -153,8 +156,8 @@ func (d *deduped) Fire(s State, row *Row, at int64, r *Result) error {
 
 // others reports whether the cell that was split at path has a part beside row.
 func (d *deduped) others(s State, entity, path string, row *Row) (bool, error) {
-	for i := range len(seenAlphabet) {
-		part, err := s.Row(entity, path+seenAlphabet[i:i+1])
+	for _, digit := range []byte(seenAlphabet) {
+		part, err := s.Row(entity, path+string(digit))
 		if err != nil {
 			return false, err
 		}

@@ -31,15 +31,22 @@ func newSeenID(id string, at int64) seenID {
 	return seenID{at: at, hash: [16]byte(h[:16])}
 }
 
-// seenDigits is how many digits of two bits a hash has.
-const seenDigits = 64
+// The digits of a hash, of two bits each, name the cells below one that was split.
+const (
+	seenDigits   = 64
+	seenAlphabet = "0123"
+)
 
-// seenAlphabet names the parts of a cell that was split.
-const seenAlphabet = "0123"
+func (x *seenID) digit(n int) byte { return seenAlphabet[x.hash[n/4]>>(2*(n%4))&3] }
 
-func (x *seenID) digit(n int) string {
-	i := x.hash[n/4] >> (2 * (n % 4)) & 3
-	return seenAlphabet[i : i+1]
+// path is the name of the deepest cell that could hold the id: those above it are called by its beginnings.
+func (x *seenID) path() string {
+	b := make([]byte, 0, len(cellSeen)+seenDigits)
+	b = append(b, cellSeen...)
+	for n := range seenDigits {
+		b = append(b, x.digit(n))
+	}
+	return string(b)
 }
 
 // has reports whether the id was seen less than within ms before or after x.
