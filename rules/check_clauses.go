@@ -102,8 +102,8 @@ func (r *ruleChecker) late() {
 		}
 		r.file.at(r.clause("lateness"), r.rule, codeClauses, help, "%s", msg)
 	}
-	if d.lateTo != nil && d.window == nil && d.dedupe == nil {
-		r.file.at(r.clause("late_to"), r.rule, codeClauses, "leave it out", "no record is late in a rule without `window` and `dedupe`")
+	if d.lateTo != nil && (d.window == nil || counting) && d.dedupe == nil {
+		r.file.at(r.clause("late_to"), r.rule, codeClauses, "leave it out", "no record is late in a rule with neither a window of time nor dedupe")
 	}
 }
 

@@ -37,6 +37,9 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
+	for _, block := range readmeRules(f) {
+		f.Add([]byte(block))
+	}
 	base, err := txtar.ParseFile("testdata/base.txtar")
 	if err != nil {
 		f.Fatal(err)
@@ -63,14 +66,59 @@ func FuzzParse(f *testing.F) {
 		for _, name := range []string{"risk/fuzz.yaml", "fuzz/streams.yaml"} {
 			files := fstest.MapFS{name: &fstest.MapFile{Data: data}}
 			maps.Copy(files, streams)
-			if _, err := rules.Load(files, o); err != nil {
+			set, err := rules.Load(files, o)
+			if err != nil {
 				asList(t, err)
+				continue
+			}
+			sound(t, set)
+			again, err := rules.Load(files, o)
+			if err != nil || again.Checksum != set.Checksum {
+				t.Errorf("loads differently the second time: %v", err)
 			}
 		}
 		if _, err := rules.LoadFeed(fstest.MapFS{"feed.yaml": {Data: data}}, "feed.yaml", set); err != nil {
 			asList(t, err)
 		}
 	})
+}
+
+// sound checks what operators rely on without looking.
+func sound(t *testing.T, set *rules.Set) {
+	t.Helper()
+	for _, r := range set.Rules {
+		if r.Stateful() != (len(r.By) == len(r.Inputs)) || r.Stateful() != (r.KeyName != "") || len(r.Rekey) != len(r.By) {
+			t.Errorf("%s: stateful %v, key %q, by %d", r.ID, r.Stateful(), r.KeyName, len(r.By))
+		}
+		if d := r.Dedupe; d != nil && (d.Within < 1 || len(d.By) != len(r.Inputs)) {
+			t.Errorf("%s: dedupe %+v", r.ID, d)
+		}
+		w := r.Window
+		if w == nil {
+			if r.Lateness != 0 || r.Emit == rules.EmitFinal || r.Emit == rules.EmitEvery {
+				t.Errorf("%s: no window, lateness %d, emit %v", r.ID, r.Lateness, r.Emit)
+			}
+			continue
+		}
+		good := r.Kind == rules.Aggregation && (w.Every > 0) == (r.Emit == rules.EmitEvery) && r.Emit != rules.EmitEach
+		switch w.Kind {
+		case rules.Tumbling:
+			good = good && w.Size > 0 && w.Hop == w.Size
+		case rules.Hopping:
+			good = good && w.Hop > 0 && w.Hop < w.Size && w.Size%w.Hop == 0 && w.Size/w.Hop <= 100_000
+		case rules.Session:
+			good = good && w.Gap > 0
+		case rules.Sliding:
+			good = good && w.Size > 0
+		case rules.Counting:
+			good = good && w.N > 0 && r.Emit == rules.EmitFinal && r.Lateness == 0
+		default:
+			good = false
+		}
+		if !good {
+			t.Errorf("%s: window %+v, emit %v", r.ID, w, r.Emit)
+		}
+	}
 }
 
 func asList(t *testing.T, err error) {
@@ -107,6 +155,7 @@ func FuzzExpr(f *testing.F) {
 		`event.attrs["k"] matches "^v"`, `if event.b { true } else { false }`, `event.nums | filter(# > 1) | len() == 2`,
 		`{a: 1, b: "x"}.b == "x"`, `[1, 2.5][0] == 1`, `event.at + duration("1d") > now()`, `int(event.either) in 1..9`,
 		`b"ab" == b'ab'`, `-9223372036854775808 == 0`, `1 ** 2 ^ 3 == 1`, `"\u00e4" == 'ä'`, "`a``b` == \"\"", `1 < 2 < 3`,
+		`quantile(event.n, 0.5) > topk(event.s, 3)[0]`, `window.end > window.start`, `len(distinct(event.tags)) == stddev(event.n)`,
 	} {
 		f.Add(text)
 	}

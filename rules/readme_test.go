@@ -73,20 +73,11 @@ func errorsTable() string {
 
 // TestReadmeExamples loads every YAML example of README.md.
 func TestReadmeExamples(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	base, err := txtar.ParseFile("testdata/base.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := strings.Split(string(text), "```yaml\n")[1:]
-	if len(blocks) < 5 {
-		t.Errorf("%d examples", len(blocks))
-	}
-	for _, block := range blocks {
-		block, _, _ = strings.Cut(block, "```")
+	for _, block := range readmeRules(t) {
 		name := "risk/example.yaml"
 		switch {
 		case strings.Contains(block, "\nstreams:"):
@@ -99,6 +90,23 @@ func TestReadmeExamples(t *testing.T) {
 			t.Errorf("an example is refused:\n%s\n%s", block, refused)
 		}
 	}
+}
+
+// readmeRules returns the YAML examples of README.md.
+func readmeRules(t testing.TB) []string {
+	t.Helper()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```yaml\n")[1:]
+	if len(blocks) < 5 {
+		t.Fatalf("%d examples", len(blocks))
+	}
+	for i, block := range blocks {
+		blocks[i], _, _ = strings.Cut(block, "```")
+	}
+	return blocks
 }
 
 // TestErrorIndex: every code of codes.go is in the index, and every code of
