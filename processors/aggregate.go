@@ -1,9 +1,7 @@
 package processors
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"errors"
 	"strconv"
 	"strings"
 
@@ -22,10 +20,10 @@ const cellAll = "all"
 // emission's.
 type aggregate struct {
 	rule   *rules.Rule
-	routes []route
 	env    rules.Env
+	report *reporter
+	layout *layout
 	shape  uint64 // of the state
-	finger []byte // scratch
 
 	// The last step's change, from which the next step takes its memory.
 	row       *Row
@@ -33,42 +31,32 @@ type aggregate struct {
 }
 
 func newAggregate(rule *rules.Rule) *aggregate {
-	a := &aggregate{rule: rule, routes: newRoutes(rule), env: newEnv(rule)}
-	a.env.Group = make([]any, len(rule.Aggregates))
-	a.shape, _ = strconv.ParseUint(rule.Fingerprint, 16, 64) // 16 hex digits
+	a := &aggregate{rule: rule, env: newEnv(rule), shape: shapeOf(rule)}
+	a.report = newReporter(rule, &a.env)
+	a.layout = a.report.layout
 	return a
+}
+
+// shapeOf is the fingerprint of what shapes the state of the rule.
+func shapeOf(rule *rules.Rule) uint64 {
+	shape, _ := strconv.ParseUint(rule.Fingerprint, 16, 64) // 16 hex digits
+	return shape
 }
 
 func (a *aggregate) Rule() *rules.Rule { return a.rule }
 
 func (a *aggregate) Decode(b []byte) (Cell, error) {
-	g, err := decodeGroup(b, a.rule.Aggregates)
-	switch {
-	case errors.Is(err, errShape):
-		return nil, nil
-	case err != nil:
+	g, err := decodeGroup(b, a.layout, a.shape)
+	if g == nil {
 		return nil, err
-	case g.shape != 0 && g.shape != a.shape:
-		return nil, nil
 	}
 	return g, nil
 }
 
 func (a *aggregate) Step(s State, e *Event, r *Result) error {
-	env := &a.env
-	enter(env, e)
-	r.Looked = 1
-	if w := a.rule.Where; w != nil && !w.Bool(env) {
-		return evalError(a.rule, env)
-	}
-	r.Matched = 1
-	entity, err := Entity(a.rule, e, env)
-	if err != nil {
+	entity, ok, err := enterGroup(a.rule, &a.env, e, r)
+	if !ok {
 		return err
-	}
-	cause, err := e.Source.Context()
-	if err != nil {
-		return &StepError{Rule: a.rule.ID, Code: "bad_context", Err: err}
 	}
 	row, err := s.Row(entity, cellAll)
 	if err != nil {
@@ -76,20 +64,37 @@ func (a *aggregate) Step(s State, e *Event, r *Result) error {
 	}
 	old, _ := row.Value.(*group)
 	next := a.spare()
-	old.grow(next, len(a.rule.Aggregates))
 	a.row, a.old, a.next = row, old, next
-	next.shape = a.shape
-	next.take(cause)
-	if n := len(next.version); n > schemas.MaxVersion {
-		return stepError(a.rule, "bad_context", "the version vectors of %q name %d regions; %d are the most", entity, n, schemas.MaxVersion)
+	if old == nil {
+		old = &group{}
 	}
-	for i := range a.rule.Aggregates {
-		if err := a.add(&next.sums[i], &a.rule.Aggregates[i]); err != nil {
-			return err
-		}
+	a.layout.copy(&next.pane, &old.pane)
+	next.emission = old.emission
+	if err := a.layout.read(&a.env, e, old.pane.count+1); err != nil {
+		return err
 	}
+	if err := a.layout.check(&next.pane); err != nil {
+		return err
+	}
+	a.layout.add(&next.pane)
 	r.Changes = append(r.Changes, Change{Row: row, Value: next})
-	return a.emit(entity, e, cause, next, r)
+	last, emitted, err := a.report.report(&view{entity: entity, cause: e}, &next.pane, next.emission, r)
+	if emitted {
+		next.emission = last
+	}
+	return err
+}
+
+// enterGroup points env at the record and evaluates where and by: ok says that the record counts, for the entity.
+func enterGroup(rule *rules.Rule, env *rules.Env, e *Event, r *Result) (entity string, ok bool, err error) {
+	enter(env, e)
+	r.Looked = 1
+	if w := rule.Where; w != nil && !w.Bool(env) {
+		return "", false, evalError(rule, env)
+	}
+	r.Matched = 1
+	entity, err = Entity(rule, e, env)
+	return entity, err == nil, err
 }
 
 // spare is a group that nobody refers to any more: the one that the last step has replaced, or the one that it made in
@@ -101,65 +106,9 @@ func (a *aggregate) spare() *group {
 	}
 	a.row, a.old, a.next = nil, nil, nil
 	if g == nil {
-		g = &group{}
+		g = &group{layout: a.layout, shape: a.shape}
 	}
 	return g
-}
-
-// add folds the current record into one accumulator; null arguments count for nothing,
-// but first and last keep them.
-func (a *aggregate) add(s *sum, agg *rules.Aggregate) error {
-	if agg.Arg == nil {
-		s.count++
-		return nil
-	}
-	v := agg.Arg.Value(&a.env)
-	if err := evalError(a.rule, &a.env); err != nil {
-		return err
-	}
-	if v == nil && agg.Func != rules.First && agg.Func != rules.Last {
-		return nil
-	}
-	if code := s.add(agg.Func, v); code != "" {
-		return stepError(a.rule, code, "%s of %v", agg.Func, v)
-	}
-	return nil
-}
-
-func (a *aggregate) emit(entity string, e *Event, cause *schemas.Context, g *group, r *Result) error {
-	env := &a.env
-	env.Key = entity
-	for i := range a.rule.Aggregates {
-		env.Group[i] = g.sums[i].result(&a.rule.Aggregates[i])
-	}
-	if h := a.rule.Having; h != nil && !h.Bool(env) {
-		return evalError(a.rule, env)
-	}
-	rt := choose(a.routes, env)
-	if err := evalError(a.rule, env); err != nil {
-		return err
-	}
-	if rt == nil {
-		r.Dropped++
-		return nil
-	}
-	fields, err := selected(a.rule, rt, env, r)
-	if err != nil {
-		return err
-	}
-	if a.rule.Emit == rules.EmitChanges {
-		a.finger = fingerprint(a.finger[:0], rt, fields)
-		if bytes.Equal(a.finger, g.selected) {
-			return nil
-		}
-		g.selected = bytes.Clone(a.finger)
-	}
-	g.emitted++
-	id := schemas.EventID(a.rule.ID, a.rule.Version, entity, cellAll, strconv.FormatInt(g.emitted, 10))
-	ids := [2]string{g.first, g.last}
-	c := derive(a.rule, rt, cause, id, e.Time, g.count, ids[:min(2, g.count)]...)
-	c.Entity, c.Confidence, c.Version = entity, g.confidence, g.version
-	return complete(a.rule, rt, fields, c, e.Time, r)
 }
 
 // Entity evaluates the rule's `by` for the record; env is the rule's, already entered.

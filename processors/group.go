@@ -1,93 +1,33 @@
 package processors
 
 import (
-	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/millrace-io/millrace/rules"
-	"github.com/millrace-io/millrace/schemas"
 )
 
-// groupFormat is the version byte of an aggregate's cell. testdata/state/v1 holds examples.
-const groupFormat = 1
+// The version byte of a cell says what it is. testdata/state holds examples of each.
+const (
+	formatGroup1 = 1 // an aggregate without a window, up to 0.1
+	formatGroup  = 2
+	formatHead   = 3 // of a series
+	formatChunk  = 4 // of a series
+	formatRun    = 5 // a counting window
+)
 
-// group is the state of one aggregate of one entity.
+var errCell = errors.New("damaged cell")
+
+// group is the state of an aggregate without a window of one entity.
 type group struct {
-	count       int64 // records folded in
-	emitted     int64 // emissions so far: the n of the deterministic event id
-	first, last string
-	confidence  float64          // minimum of the inputs'
-	version     map[string]int64 // pointwise maximum of the inputs'; shared, never changed in place
-	selected    []byte           // fingerprint of the last emission
-	shape       uint64           // fingerprint of what shapes the state of the rule; 0: not known
-	sums        []sum
-	few         [2]sum // where sums lie when they are few: one allocation less per record
+	layout *layout
+	shape  uint64 // fingerprint of what shapes the state of the rule
+	pane   pane
+	emission
 }
 
-// grow copies g, which may be nil, into next for one more record. It takes next's memory where it fits.
-func (g *group) grow(next *group, n int) {
-	sums := next.sums
-	if g == nil {
-		*next = group{confidence: 1}
-	} else {
-		*next = *g
-	}
-	next.few = [2]sum{}
-	switch {
-	case n <= len(next.few):
-		next.sums = next.few[:n:n]
-	case cap(sums) >= n:
-		next.sums = sums[:n]
-		clear(next.sums)
-	default:
-		next.sums = make([]sum, n)
-	}
-	if g == nil {
-		return
-	}
-	for i := range g.sums {
-		next.sums[i] = g.sums[i].clone()
-	}
-}
-
-// take folds the context of a record in.
-func (g *group) take(c *schemas.Context) {
-	g.count++
-	g.last = strings.Clone(c.EventID)
-	if g.count == 1 {
-		g.first = g.last
-	}
-	g.confidence = min(g.confidence, c.Confidence)
-	g.version = maximum(g.version, c.Version)
-}
-
-// maximum is the pointwise maximum of two version vectors; it returns a itself when b adds nothing.
-func maximum(a, b map[string]int64) map[string]int64 {
-	copied := false
-	for region, n := range b {
-		if have, ok := a[region]; ok && have >= n {
-			continue
-		}
-		if !copied {
-			a, copied = maps.Clone(a), true
-			if a == nil {
-				a = map[string]int64{}
-			}
-		}
-		a[strings.Clone(region)] = n
-	}
-	return a
-}
-
-// Field numbers of a group's cell; never reuse one.
+// Field numbers of a group's cell; never reuse one. 1, 3 to 6 and 8 are those of format 1 only.
 const (
 	groupCount      protowire.Number = 1
 	groupEmitted    protowire.Number = 2
@@ -98,158 +38,121 @@ const (
 	groupSelected   protowire.Number = 7
 	groupSum        protowire.Number = 8 // message, in the order of the rule's aggregates
 	groupShape      protowire.Number = 9 // fixed64
-
-	sumCount   protowire.Number = 1
-	sumInteger protowire.Number = 2 // zigzag
-	sumPartial protowire.Number = 3 // packed doubles
-	sumValue   protowire.Number = 4 // appendValue's form
+	groupPane       protowire.Number = 10
 )
 
 // Append implements Cell.
 func (g *group) Append(b []byte) []byte {
-	b = append(b, groupFormat)
-	b = appendVarint(b, groupCount, uint64(g.count))
-	b = appendVarint(b, groupEmitted, uint64(g.emitted))
-	b = appendBytes(b, groupFirst, g.first)
-	b = appendBytes(b, groupLast, g.last)
-	b = protowire.AppendTag(b, groupConfidence, protowire.Fixed64Type)
-	b = protowire.AppendFixed64(b, math.Float64bits(g.confidence))
-	for _, region := range slices.Sorted(maps.Keys(g.version)) {
-		m := appendBytes(nil, 1, region)
-		m = appendVarint(m, 2, uint64(g.version[region]))
-		b = protowire.AppendBytes(protowire.AppendTag(b, groupVersion, protowire.BytesType), m)
-	}
+	b = append(b, formatGroup)
+	b = appendVarint(b, groupEmitted, uint64(g.n))
 	b = appendBytes(b, groupSelected, g.selected)
-	if g.shape != 0 {
-		b = protowire.AppendTag(b, groupShape, protowire.Fixed64Type)
-		b = protowire.AppendFixed64(b, g.shape)
-	}
-	var m []byte
-	for i := range g.sums {
-		m = g.sums[i].append(m[:0])
-		b = protowire.AppendTag(b, groupSum, protowire.BytesType)
-		b = protowire.AppendBytes(b, m)
-	}
-	return b
+	b = protowire.AppendTag(b, groupShape, protowire.Fixed64Type)
+	b = protowire.AppendFixed64(b, g.shape)
+	return appendMessage(b, groupPane, func(b []byte) []byte { return g.layout.append(b, &g.pane, 0) })
 }
 
-// Size implements Cell. A number takes at most a tag and ten bytes, and so does a length.
-func (g *group) Size() int {
-	n := 64 + len(g.first) + len(g.last) + len(g.selected)
-	for region := range g.version {
-		n += 32 + len(region)
-	}
-	for i := range g.sums {
-		n += 64 + 8*len(g.sums[i].partials) + valueSize(g.sums[i].held)
-	}
-	return n
-}
+// Size implements Cell.
+func (g *group) Size() int { return 48 + len(g.selected) + g.layout.size(&g.pane) }
 
-func (s *sum) append(b []byte) []byte {
-	b = appendVarint(b, sumCount, uint64(s.count))
-	b = appendVarint(b, sumInteger, protowire.EncodeZigZag(s.integer))
-	if len(s.partials) > 0 {
-		b = protowire.AppendTag(b, sumPartial, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(8*len(s.partials)))
-		for _, p := range s.partials {
-			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(p))
-		}
+// decodeGroup reads a group's cell; nil for that of another shape.
+func decodeGroup(b []byte, l *layout, shape uint64) (*group, error) {
+	if len(b) == 0 {
+		return nil, errCell
 	}
-	if s.held != nil {
-		b = appendBytes(b, sumValue, appendValue(nil, s.held))
+	g := &group{layout: l, shape: shape}
+	var err error
+	switch b[0] {
+	case formatGroup1:
+		err = g.decode1(b[1:], shape)
+	case formatGroup:
+		err = g.decode(b[1:], shape)
+	default:
+		err = fmt.Errorf("%w: unknown format %d", errCell, b[0])
 	}
-	return b
-}
-
-var (
-	errCell  = errors.New("damaged aggregate cell")
-	errShape = errors.New("another number of aggregates")
-)
-
-func decodeGroup(b []byte, aggs []rules.Aggregate) (*group, error) {
-	if len(b) == 0 || b[0] != groupFormat {
-		return nil, fmt.Errorf("%w: unknown format %v", errCell, b[:min(1, len(b))])
-	}
-	g := &group{}
-	err := eachField(b[1:], func(n protowire.Number, v uint64, s []byte) error {
-		switch n {
-		case groupCount:
-			g.count = int64(v)
-		case groupEmitted:
-			g.emitted = int64(v)
-		case groupFirst:
-			g.first = string(s)
-		case groupLast:
-			g.last = string(s)
-		case groupConfidence:
-			g.confidence = math.Float64frombits(v)
-		case groupVersion:
-			return g.decodeVersion(s)
-		case groupSelected:
-			g.selected = append([]byte(nil), s...)
-		case groupShape:
-			g.shape = v
-		case groupSum:
-			var x sum
-			if err := x.decode(s); err != nil {
-				return err
-			}
-			g.sums = append(g.sums, x)
-		default: // of a later version
-		}
-		return nil
-	})
-	if err == nil && len(g.sums) != len(aggs) {
-		err = fmt.Errorf("%w: %d accumulators for %d aggregates", errShape, len(g.sums), len(aggs))
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errShape):
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	return g, nil
 }
 
-func (g *group) decodeVersion(b []byte) error {
-	var region string
-	var n int64
-	err := eachField(b, func(f protowire.Number, v uint64, s []byte) error {
-		switch f {
-		case 1:
-			region = string(s)
-		case 2:
-			n = int64(v)
+// errShape says that a cell was written by a rule of another shape.
+var errShape = errors.New("a cell of another shape")
+
+func (g *group) decode(b []byte, shape uint64) error {
+	return eachField(b, func(n protowire.Number, v uint64, s []byte) error {
+		switch n {
+		case groupEmitted:
+			g.n = int64(v)
+		case groupSelected:
+			g.selected = append([]byte(nil), s...)
+		case groupShape:
+			if v != shape {
+				return errShape
+			}
+		case groupPane:
+			return g.layout.decode(s, &g.pane, 0)
 		default: // of a later version
 		}
 		return nil
 	})
-	if g.version == nil {
-		g.version = map[string]int64{}
+}
+
+// decode1 reads format 1, where every aggregate has an accumulator of its own.
+func (g *group) decode1(b []byte, shape uint64) error {
+	t := &trace{confidence: 1}
+	sums, filled := 0, make([]bool, len(g.layout.columns))
+	g.layout.grow(&g.pane)
+	err := eachField(b, func(n protowire.Number, v uint64, s []byte) error {
+		switch n {
+		case groupCount:
+			g.pane.count = int64(v)
+		case groupEmitted:
+			g.n = int64(v)
+		case groupFirst:
+			t.first = stamp{id: newEventID(string(s))}
+		case groupLast:
+			t.last = stamp{id: newEventID(string(s))}
+		case groupConfidence:
+			t.confidence = math.Float64frombits(v)
+		case groupVersion:
+			var x regionCount
+			err := x.decode(s)
+			t.version = t.version.merge(version{x})
+			return err
+		case groupSelected:
+			g.selected = append([]byte(nil), s...)
+		case groupShape:
+			if v != shape {
+				return errShape
+			}
+		case groupSum:
+			sums++
+			return g.decodeSum(s, sums-1, filled)
+		default: // of a later version
+		}
+		return nil
+	})
+	if err == nil && sums != len(g.layout.of) {
+		err = errShape
 	}
-	g.version[region] = n
+	if g.layout.traced {
+		g.pane.trace = t
+	}
 	return err
 }
 
-func (s *sum) decode(b []byte) error {
-	return eachField(b, func(n protowire.Number, v uint64, p []byte) error {
-		switch n {
-		case sumCount:
-			s.count = int64(v)
-		case sumInteger:
-			s.integer = protowire.DecodeZigZag(v)
-		case sumPartial:
-			if len(p)%8 != 0 {
-				return errCell
-			}
-			for ; len(p) > 0; p = p[8:] {
-				s.partials = append(s.partials, math.Float64frombits(binary.LittleEndian.Uint64(p)))
-			}
-		case sumValue:
-			x, rest, err := parseValue(p, 0)
-			if err != nil || len(rest) > 0 {
-				return cmp.Or(err, errCell)
-			}
-			s.held = x
-		default: // of a later version
-		}
+// decodeSum reads the accumulator of the n-th aggregate, of which one is enough where several share a column.
+func (g *group) decodeSum(b []byte, n int, filled []bool) error {
+	if n >= len(g.layout.of) {
+		return errShape
+	}
+	i := g.layout.of[n]
+	if i < 0 || filled[i] {
 		return nil
-	})
+	}
+	filled[i] = true
+	return g.layout.columns[i].decode(b, g.pane.acc(i))
 }

@@ -8,16 +8,20 @@ import (
 
 // TestChangedRuleStartsClean: a cell of the rule before a change is no cell of the rule after it, and no damage.
 func TestChangedRuleStartsClean(t *testing.T) {
-	cell := (&group{count: 3, shape: 0xa1, sums: []sum{{count: 3}}}).Append(nil)
+	l := manual(rules.Aggregate{Func: rules.Count})
+	cell := (&group{layout: l, shape: 0xa1, pane: pane{count: 3}}).Append(nil)
+	old := golden(t, "v1", "aggregate-one")
+	count := rules.Aggregate{Func: rules.Count}
 	for name, c := range map[string]struct {
 		rule rules.Rule
+		cell []byte
 		want bool
 	}{
-		"same":            {rules.Rule{Fingerprint: "00000000000000a1", Aggregates: make([]rules.Aggregate, 1)}, true},
-		"other shape":     {rules.Rule{Fingerprint: "00000000000000a2", Aggregates: make([]rules.Aggregate, 1)}, false},
-		"more aggregates": {rules.Rule{Fingerprint: "00000000000000a3", Aggregates: make([]rules.Aggregate, 2)}, false},
+		"same":                      {rules.Rule{Fingerprint: "00000000000000a1", Aggregates: []rules.Aggregate{count}}, cell, true},
+		"other shape":               {rules.Rule{Fingerprint: "00000000000000a2", Aggregates: []rules.Aggregate{count}}, cell, false},
+		"format 1, more aggregates": {rules.Rule{Fingerprint: "00000000000000a3", Aggregates: []rules.Aggregate{count, count}}, old, false},
 	} {
-		got, err := newAggregate(&c.rule).Decode(cell)
+		got, err := newAggregate(&c.rule).Decode(c.cell)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -1,0 +1,92 @@
+package processors
+
+import (
+	"cmp"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// listed is the sketch of `list`: the first values by event time; those of one time in the order in which they came.
+type listed struct {
+	most  int // of values
+	items []timedValue
+}
+
+type timedValue struct {
+	at    int64
+	value any
+}
+
+func (l *listed) add(v *argument, at int64) {
+	if n := len(l.items); n < l.most || n > 0 && l.items[n-1].at > at {
+		l.insert(timedValue{at, v.box()})
+	}
+}
+
+// insert puts x behind those of its time.
+func (l *listed) insert(x timedValue) {
+	i, _ := slices.BinarySearchFunc(l.items, x.at, func(y timedValue, at int64) int { return cmp.Compare(y.at, at+1) })
+	if i == l.most {
+		return
+	}
+	if len(l.items) == l.most {
+		l.items = l.items[:l.most-1]
+	}
+	l.items = slices.Insert(l.items, i, x)
+}
+
+func (l *listed) merge(other sketch) {
+	for _, x := range other.(*listed).items {
+		l.insert(x)
+	}
+}
+
+func (l *listed) copy(into any) sketch {
+	c, ok := into.(*listed)
+	if !ok {
+		c = &listed{}
+	}
+	c.most, c.items = l.most, append(c.items[:0], l.items...)
+	return c
+}
+
+func (l *listed) values() []any {
+	out := make([]any, len(l.items))
+	for i := range l.items {
+		out[i] = l.items[i].value
+	}
+	return out
+}
+
+// The encoded form: per value its event time, zigzag, and appendValue's form.
+func (l *listed) append(b []byte) []byte {
+	for i := range l.items {
+		b = appendValue(protowire.AppendVarint(b, protowire.EncodeZigZag(l.items[i].at)), l.items[i].value)
+	}
+	return b
+}
+
+func (l *listed) decode(b []byte) error {
+	for len(b) > 0 {
+		at, n := protowire.ConsumeVarint(b)
+		time := protowire.DecodeZigZag(at)
+		if last := len(l.items) - 1; n < 0 || last == l.most-1 || last >= 0 && l.items[last].at > time {
+			return errCell
+		}
+		v, rest, err := parseValue(b[n:], 0)
+		if err != nil {
+			return err
+		}
+		l.items, b = append(l.items, timedValue{time, v}), rest
+	}
+	return nil
+}
+
+func (l *listed) size() int {
+	n := 0
+	for i := range l.items {
+		n += 10 + valueSize(l.items[i].value)
+	}
+	return n
+}

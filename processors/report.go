@@ -1,0 +1,169 @@
+package processors
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// reporter turns panes into results of a rule: it evaluates having, the routes and select over the aggregates.
+type reporter struct {
+	rule   *rules.Rule
+	routes []route
+	layout *layout
+	env    *rules.Env
+	first  []int  // aggregates that having needs
+	rest   []int  // the others
+	finger []byte // scratch
+}
+
+// view is what a pane stands for.
+type view struct {
+	entity     string
+	start, end int64  // of the window
+	number     int64  // of a counting window
+	cause      *Event // the record that led to the result; nil for one that time or a full window brings
+	due        int64  // the deadline that brought the result, 0 for none
+}
+
+// emission is what is remembered of the results of one window.
+type emission struct {
+	n        int64  // how many there were: the n of the deterministic event id
+	selected []byte // with EmitChanges: the fingerprint of the last one
+}
+
+func newReporter(rule *rules.Rule, env *rules.Env) *reporter {
+	routes := newRoutes(rule)
+	o := &reporter{rule: rule, routes: routes, layout: newLayout(rule, routes), env: env}
+	env.Group = make([]any, len(rule.Aggregates))
+	for i := range rule.Aggregates {
+		if rule.Having != nil && refersTo(rule.Having, i) {
+			o.first = append(o.first, i)
+		} else {
+			o.rest = append(o.rest, i)
+		}
+	}
+	return o
+}
+
+// refersTo reports whether the expression may refer to aggregate n: its canonical form names it $n. A text constant that
+// looks like it does no harm, the aggregate is then worked out in vain.
+func refersTo(x *rules.Expr, n int) bool {
+	name := "$" + strconv.Itoa(n)
+	for s := x.Canonical(); ; {
+		_, after, found := strings.Cut(s, name)
+		if !found {
+			return false
+		}
+		if after == "" || after[0] < '0' || after[0] > '9' {
+			return true
+		}
+		s = after
+	}
+}
+
+// report adds the result for the pane of a window to r, unless having, the routes or EmitChanges drop it. last is what the
+// window's results so far have left; emitted tells whether next replaces it.
+func (o *reporter) report(v *view, p *pane, last emission, r *Result) (next emission, emitted bool, err error) {
+	at := p.latest
+	if o.rule.Window == nil {
+		at = v.cause.Time
+	}
+	env := o.env
+	env.Reset()
+	env.Key, env.Start, env.End, env.Now = v.entity, v.start, v.end, at
+	if h := o.rule.Having; h != nil {
+		if err := o.fill(p, o.first); err != nil {
+			return last, false, err
+		}
+		if !h.Bool(env) {
+			return last, false, evalError(o.rule, env)
+		}
+	}
+	if err := o.fill(p, o.rest); err != nil {
+		return last, false, err
+	}
+	rt := choose(o.routes, env)
+	if err := evalError(o.rule, env); err != nil {
+		return last, false, err
+	}
+	if rt == nil {
+		r.Dropped++
+		return last, false, nil
+	}
+	fields, err := selected(o.rule, rt, env, r)
+	if err != nil {
+		return last, false, err
+	}
+	next = emission{n: last.n + 1}
+	if o.rule.Emit == rules.EmitChanges {
+		o.finger = fingerprint(o.finger[:0], rt, fields)
+		if last.n > 0 && bytes.Equal(o.finger, last.selected) {
+			return last, false, nil
+		}
+		next.selected = bytes.Clone(o.finger)
+	}
+	return next, true, o.write(v, p, rt, fields, at, next.n, r)
+}
+
+func (o *reporter) fill(p *pane, aggregates []int) error {
+	for _, i := range aggregates {
+		v, err := o.layout.result(p, i)
+		if err != nil {
+			return err
+		}
+		o.env.Group[i] = v
+	}
+	return nil
+}
+
+// write adds the n-th result of a window to r.
+func (o *reporter) write(v *view, p *pane, rt *route, fields []any, at, n int64, r *Result) error {
+	id := o.id(v, n)
+	cause := &schemas.Context{CorrelationID: id, Confidence: 1, Priority: o.rule.Priority}
+	if v.cause != nil {
+		var err error
+		if cause, err = v.cause.Source.Context(); err != nil {
+			return &StepError{Rule: o.rule.ID, Code: "bad_context", Err: err}
+		}
+	}
+	var ids []string
+	if rt.lined {
+		ids = p.trace.ids(p.count)
+	}
+	c := derive(o.rule, rt, cause, id, at, p.count, ids...)
+	c.Entity = v.entity
+	if o.layout.kept.confidence {
+		c.Confidence = p.trace.confidence
+	}
+	if o.layout.kept.version {
+		if err := o.layout.tooMany(len(p.trace.version)); err != nil {
+			return err
+		}
+		c.Version = p.trace.version.asMap()
+	}
+	if err := complete(o.rule, rt, fields, c, at, r); err != nil {
+		return err
+	}
+	if v.due != 0 {
+		out := &r.Outputs[len(r.Outputs)-1]
+		out.Cause, out.Due = v.entity, v.due
+	}
+	return nil
+}
+
+// id is the event id of the n-th result of a window.
+func (o *reporter) id(v *view, n int64) string {
+	text := func(x int64) string { return strconv.FormatInt(x, 10) }
+	switch w := o.rule.Window; {
+	case w == nil:
+		return schemas.EventID(o.rule.ID, o.rule.Version, v.entity, cellAll, text(n))
+	case w.Kind == rules.Counting:
+		return schemas.EventID(o.rule.ID, o.rule.Version, v.entity, text(v.number), text(n))
+	default:
+		return schemas.EventID(o.rule.ID, o.rule.Version, v.entity, text(v.start), text(v.end), text(n))
+	}
+}
