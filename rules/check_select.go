@@ -37,10 +37,13 @@ func (r *ruleChecker) route(out *checkedRoute, d routeDecl, selected map[string]
 		if fd.Name == stream.Key {
 			r.key(out, &o, chosen && t == nil, d)
 		}
+		if fd.Name == stream.Time {
+			r.time(&o, stream, chosen, d)
+		}
 		out.fields = append(out.fields, o)
 	}
 	r.names(schema)
-	missing = slices.DeleteFunc(missing, func(name string) bool { return name == stream.Key })
+	missing = slices.DeleteFunc(missing, func(name string) bool { return name == stream.Key || name == stream.Time })
 	if len(missing) > 0 {
 		at := r.decl.selNode
 		if at == nil {
@@ -178,6 +181,9 @@ func nullableHelp(t *term, to *schemas.Type) string {
 	if r := []rune(t.src.text); from >= 0 && end <= len(r) && end-from <= 40 && from < end {
 		text = string(r[from:end])
 	}
+	if t.op == opCond || t.op == opBinary {
+		text = "(" + text + ")"
+	}
 	value := "default"
 	switch to.Kind {
 	case schemas.String:
@@ -213,6 +219,21 @@ func (r *ruleChecker) key(out *checkedRoute, o *checkedField, reported bool, d r
 		return
 	}
 	out.key = r.keyTerm(o.term)
+}
+
+// time checks the field that readers of the stream take for the event time.
+func (r *ruleChecker) time(o *checkedField, stream *Stream, chosen bool, d routeDecl) {
+	switch {
+	case o.term != nil && mayBeNull(o.term.typ):
+		from, to := o.term.extent()
+		o.term.src.report(from, to, codeNullable, "give a default: now() is the event time of what is selected", "%s is the event time of %s and cannot be null", o.name, stream.Name)
+	case o.term == nil && o.context == NoContext && !chosen:
+		at := d.stream
+		if r.decl.selNode != nil {
+			at = r.keyNode("select", d.stream)
+		}
+		r.file.at(at, r.rule, codeMissing, "select "+o.name, "%s is the event time of %s, and select does not set it", o.name, stream.Name)
+	}
 }
 
 func selectedNode(d *ruleDecl, name string) (*yaml.Node, bool) {

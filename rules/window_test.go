@@ -120,6 +120,13 @@ func TestAggregateFunctions(t *testing.T) {
 	if len(r.Aggregates) != 3 {
 		t.Errorf("%d aggregates: one per function, argument and constant is wanted", len(r.Aggregates))
 	}
+	prints := map[string]bool{}
+	for _, call := range []string{"quantile(payment.amount, 0.5)", "quantile(payment.amount, 0.6)", "len(topk(payment.note, 2))", "len(list(payment.note, 2))", "len(list(payment.note, 3))"} {
+		prints[with(t, "sum(payment.amount)", "'"+call+"'").Fingerprint] = true
+	}
+	if len(prints) != 5 {
+		t.Errorf("%d fingerprints for 5 states", len(prints))
+	}
 }
 
 // TestWindowBounds: window.start and window.end in select, having and when.
