@@ -125,11 +125,13 @@ func (e Emit) String() string {
 // Rule is one compiled rule.
 //
 // How a record passes: it becomes Env.Records[i] of its input i, every other
-// record is null. Where drops it or not. With Each, every element of the list
-// in turn becomes Env.Item and passes Each.Where. An aggregate then updates
-// the group By[i] (Env.Key) and fills Env.Group; Having drops the result or
-// not. The first Route whose When is nil or true takes the result; without
-// one it is dropped and counted.
+// record is null. Where drops it or not, and Dedupe drops copies. With Each,
+// every element of the list in turn becomes Env.Item and passes Each.Where. An
+// aggregate then updates the group By[i] (Env.Key), or its windows (Env.Start,
+// Env.End), and fills Env.Group; Having drops the result or not. The first
+// Route whose When is nil or true takes the result; without one it is dropped
+// and counted. With EmitFinal and EmitEvery there is no record at hand: Having
+// and Routes read no Env.Records then, and Env.Now is the result's event time.
 type Rule struct {
 	Domain, Name, ID   string // ID = domain.name
 	Owner, Description string
@@ -267,7 +269,7 @@ type Aggregate struct {
 type AggFunc uint8
 
 // The aggregate functions. Count is int; Sum is int or float as its argument;
-// Avg is float; the others have the type of their argument.
+// Avg is float; Min, Max, First and Last have the type of their argument.
 const (
 	Count AggFunc = iota + 1
 	Sum
