@@ -64,6 +64,7 @@ type claim struct {
 	sarama.ConsumerGroupClaim
 	run    *incarnation
 	in     *Input
+	step   *stepper
 	out    chan *sarama.ConsumerMessage
 	behind atomic.Bool // records wait behind what was handed over
 	gap    int64       // offsets behind what was handed over, as of the last fetch; the pump's own
@@ -144,7 +145,17 @@ func fill(pending []*sarama.ConsumerMessage, input <-chan *sarama.ConsumerMessag
 	return pending
 }
 
+// fullPause is how long a claim that is held back waits until it looks again.
+const fullPause = 5 * time.Millisecond
+
 func (c *claim) send(b *batch, done <-chan struct{}) bool {
+	for c.step.full.Load() {
+		select {
+		case <-done:
+			return false
+		case <-time.After(fullPause):
+		}
+	}
 	m, id := c.run.carriers.carry(b)
 	select {
 	case c.out <- m:

@@ -193,6 +193,24 @@ func (p *partition) fired(t *ruleTask, row *processors.Row, at int64, mute bool)
 	return nil
 }
 
+// throttle holds back the input that is furthest ahead while too many records wait for others.
+func (p *partition) throttle() {
+	if len(p.inputs) < 2 {
+		return
+	}
+	waits := 0
+	var first *stepper
+	for _, s := range p.inputs {
+		waits += len(s.clock.holds)
+		if first == nil || s.clock.at() > first.clock.at() {
+			first = s
+		}
+	}
+	for _, s := range p.inputs {
+		s.full.Store(s == first && waits > p.run.runner.options.MaxWaiting)
+	}
+}
+
 // splitRow takes the entity and the cell out of a row's key.
 func splitRow(key, rule string) (entity, cell string, ok bool) {
 	entity, rest, ok := strings.Cut(key, "\x00")
@@ -420,18 +438,24 @@ func (p *partition) tick(sent time.Time, quiet map[topicPartition]bool) (done bo
 		}
 	}
 	p.look(sent)
-	return p.catchUp()
+	p.stuck(sent)
+	done, err = p.catchUp()
+	p.throttle()
+	return done, err
 }
 
 func (p *partition) silence(s *stepper, c *sourceClock, sent time.Time) {
-	switch p.run.runner.options.Time {
-	case TimeEvents:
-		c.ended = p.run.runner.inputEnded()
-	default:
-		c.silent(sent)
-		if p.run.runner.board != nil && c.idle {
-			c.anchor(p.run.runner.board.sibling(s.Topic), sent)
-		}
+	reached := p.run.runner.reached()
+	if reached != processors.Unknown && reached < processors.Idle {
+		c.time = max(c.time, reached)
+	}
+	if p.run.runner.options.Time == TimeEvents {
+		c.ended = reached == processors.Ended
+		return
+	}
+	c.silent(sent)
+	if p.run.runner.board != nil && c.idle {
+		c.anchor(p.run.runner.board.sibling(s.Topic), sent)
 	}
 }
 

@@ -91,6 +91,14 @@ type RuleStats struct {
 	Duplicates int64 `json:"duplicates"`  // records that dedupe dropped
 }
 
+// Plus adds two rules' counts up.
+func (s RuleStats) Plus(r RuleStats) RuleStats {
+	return RuleStats{
+		In: s.In + r.In, Matched: s.Matched + r.Matched, Out: s.Out + r.Out, Dead: s.Dead + r.Dead,
+		Late: s.Late + r.Late, Partly: s.Partly + r.Partly, Duplicates: s.Duplicates + r.Duplicates,
+	}
+}
+
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "millrace", Name: name, Help: help}, labels)
@@ -163,7 +171,7 @@ func (m *groupMetrics) take(c *counts) {
 		m.rulePartly.WithLabelValues(r.ID).Add(float64(n.partly))
 		m.ruleDuplicates.WithLabelValues(r.ID).Add(float64(n.duplicates))
 		s := m.rules[r.ID]
-		m.rules[r.ID] = RuleStats{In: s.In + n.in, Matched: s.Matched + n.matched, Out: s.Out + n.out, Dead: s.Dead + n.dead, Late: s.Late + n.late, Partly: s.Partly + n.partly, Duplicates: s.Duplicates + n.duplicates}
+		m.rules[r.ID] = s.Plus(RuleStats{In: n.in, Matched: n.matched, Out: n.out, Dead: n.dead, Late: n.late, Partly: n.partly, Duplicates: n.duplicates})
 		*n = ruleCounts{}
 	}
 	for i, in := range c.inputs {

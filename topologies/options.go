@@ -31,7 +31,7 @@ type TimeMode string
 const (
 	// TimeLive lets time go on in silence, by the wall time that goes by, once the broker has said that nothing is there.
 	TimeLive TimeMode = "live"
-	// TimeEvents has records alone move time; at the end of bounded input (Worker.EndInput) everything pending comes out.
+	// TimeEvents has records alone move time; at the end of bounded input (Worker.Reach) everything pending comes out.
 	TimeEvents TimeMode = "events"
 )
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -49,6 +50,7 @@ type stepper struct {
 	counts    []*ruleCounts
 	moves     []*mover
 	clock     stepClock
+	full      atomic.Bool // it is furthest ahead, and enough waits already: its claim pauses
 
 	// The decoder of the last record's schema id: records of one schema come in long runs.
 	schemaID int32
@@ -62,6 +64,9 @@ type ruleTask struct {
 	op     processors.Operator
 	state  *ruleState
 	counts *ruleCounts
+
+	stood   int64 // the task's time when it was last seen to move, at stoodAt
+	stoodAt time.Time
 }
 
 // arrival is a record that is being processed.
@@ -138,6 +143,7 @@ func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) (int, err
 		}
 	}
 	s.clock.hear(now)
+	p.throttle()
 	p.counts.add(in, int64(len(records)))
 	return len(records), nil
 }

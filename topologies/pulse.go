@@ -87,8 +87,8 @@ func (x *incarnation) questions(now time.Time) (map[topicPartition]int64, time.D
 			if c == nil || !s.clock.known || c.ended {
 				continue
 			}
-			if x.runner.options.Time == TimeEvents {
-				if x.runner.inputEnded() {
+			if reached := x.runner.reached(); reached > c.time || x.runner.options.Time == TimeEvents {
+				if reached > c.time {
 					out[topicPartition{s.Topic, p.number}] = s.clock.taken
 				}
 				next = min(next, 4*shortestPulse)

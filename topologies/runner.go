@@ -14,18 +14,18 @@ import (
 
 // runner runs one group of a worker, incarnation after incarnation, until the worker stops.
 type runner struct {
-	options    *Options
-	plan       *Group
-	client     *kgo.Client // for requests
-	logger     *slog.Logger
-	metrics    *groupMetrics
-	decoders   *decoders
-	targets    map[*rules.Stream]*target
-	topics     map[string]topicInfo
-	constants  constants
-	board      *board // nil when no rule has a time of its own
-	now        func() time.Time
-	inputEnded func() bool // the input is bounded, and all of it is in the source topics
+	options   *Options
+	plan      *Group
+	client    *kgo.Client // for requests
+	logger    *slog.Logger
+	metrics   *groupMetrics
+	decoders  *decoders
+	targets   map[*rules.Stream]*target
+	topics    map[string]topicInfo
+	constants constants
+	board     *board // nil when no rule has a time of its own
+	now       func() time.Time
+	reached   func() int64 // the source topics hold everything below; Unknown for no such word
 
 	purger purger
 

@@ -155,14 +155,18 @@ func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, sc sarama.Consumer
 		}
 		return nil
 	}
-	c := &claim{ConsumerGroupClaim: sc, run: h.run, in: in, out: make(chan *sarama.ConsumerMessage)}
+	p, err := h.run.partition(sc.Partition())
+	if err != nil {
+		return err
+	}
+	c := &claim{step: p.stepper(sc.Topic()), ConsumerGroupClaim: sc, run: h.run, in: in, out: make(chan *sarama.ConsumerMessage)}
 	h.run.track(c, true)
 	defer h.run.track(c, false)
 	ctx, cancel := context.WithCancel(s.Context())
 	defer cancel()
 	done := make(chan struct{})
 	go c.pump(ctx, done)
-	err := h.goka.ConsumeClaim(&session{s}, c)
+	err = h.goka.ConsumeClaim(&session{s}, c)
 	close(done)
 	cancel()
 	for range c.out { // until the pump has gone

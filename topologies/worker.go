@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/processors"
 	"github.com/millrace-io/millrace/rules"
 	"github.com/millrace-io/millrace/schemas"
 	"github.com/millrace-io/millrace/schemas/registry"
@@ -26,7 +27,7 @@ type Worker struct {
 	metrics *metrics
 	runners []*runner
 	board   *board // nil when no rule has a time of its own
-	ended   atomic.Bool
+	reached atomic.Int64
 }
 
 // NewWorker connects, lays the rules out, creates missing internal topics and looks the output schemas up. It fails
@@ -36,6 +37,7 @@ func NewWorker(ctx context.Context, o Options) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{options: o.withDefaults()}
+	w.reached.Store(processors.Unknown)
 	var err error
 	if w.metrics, err = newMetrics(o.Metrics); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
@@ -46,6 +48,12 @@ func NewWorker(ctx context.Context, o Options) (*Worker, error) {
 	if err := w.prepare(ctx); err != nil {
 		w.client.Close()
 		return nil, err
+	}
+	if o.Metrics != nil && w.board != nil {
+		if err := o.Metrics.Register(newTimeCollector(w)); err != nil {
+			w.client.Close()
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
 	}
 	return w, nil
 }
@@ -113,7 +121,7 @@ func (w *Worker) prepare(ctx context.Context) error {
 		w.runners = append(w.runners, &runner{
 			options: o, plan: g, client: w.client, logger: logger, metrics: m, targets: targets, topics: have,
 			decoders: newDecoders(o.Registry, logger, m), constants: newConstants(o, g),
-			board: w.board, now: time.Now, inputEnded: w.ended.Load,
+			board: w.board, now: time.Now, reached: w.reached.Load,
 		})
 	}
 	return nil
@@ -195,11 +203,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-// EndInput says that every source topic holds all its records by now: with TimeEvents, everything pending comes out when
-// they are processed.
-func (w *Worker) EndInput() { w.ended.Store(true) }
+// Reach says that every source topic holds all its records below t, in ms, by now; t may be processors.Ended for those of
+// bounded input: with TimeEvents everything pending then comes out when they are processed.
+func (w *Worker) Reach(t int64) { w.reached.Store(t) }
 
-// Ended reports whether, after EndInput, everything that this worker's partitions had to do is done and committed.
+// Ended reports whether, after Reach of the end, everything that this worker's partitions had to do is done and committed.
 func (w *Worker) Ended() bool {
 	for _, r := range w.runners {
 		if !r.ended() {

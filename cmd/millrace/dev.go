@@ -11,6 +11,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-io/millrace/processors"
 	"github.com/millrace-io/millrace/rules"
 	"github.com/millrace-io/millrace/topologies"
 )
@@ -24,6 +25,7 @@ type devOptions struct {
 	input      string
 	once       bool
 	pace       string
+	played     pace // what pace says
 	state      string
 	workers    int
 	partitions int
@@ -103,8 +105,7 @@ func (o *devOptions) check() (pace, error) {
 }
 
 func dev(ctx context.Context, sh *shell, o devOptions, form string) (err error) {
-	pace, err := o.check()
-	if err != nil {
+	if o.played, err = o.check(); err != nil {
 		return err
 	}
 	set, err := loadRules(o.rules, o.app, o.schemas...)
@@ -139,7 +140,7 @@ func dev(ctx context.Context, sh *shell, o devOptions, form string) (err error) 
 		return fmt.Errorf("http: %w", err)
 	}
 	defer team.web.serve(l)()
-	p := &player{client: e.client, app: o.app, pace: pace, ids: e.ids, feeds: feeds}
+	p := &player{client: e.client, app: o.app, pace: o.played, ids: e.ids, feeds: feeds}
 	s := &session{sh: sh, options: o, embedded: e, team: team, player: p, set: set, page: "http://" + reachable(l.Addr())}
 	if o.once {
 		return s.once(ctx, form)
@@ -205,6 +206,12 @@ func (s *session) process(ctx context.Context) error {
 	}
 	_, n := s.player.progress()
 	d := newDrain(s.embedded.client, s.team.plan())
+	if s.options.once {
+		s.team.reach(processors.Ended)
+		d.done = s.team.done
+	} else if last := s.player.last.Load(); last > 0 {
+		s.team.reach(last + 1) // else partitions whose last event is older would hold the others back
+	}
 	return d.wait(ctx, func(left backlog) {
 		b.draw(1, fmt.Sprintf("%s events, %s records to go", thousands(n), thousands(left.records)))
 	}, s.team.trouble)
@@ -238,6 +245,14 @@ func (s *session) once(ctx context.Context, form string) error {
 		return err
 	}
 	return s.player.report(s.sh)
+}
+
+// time is what moves event time: bounded input ends, and everything pending comes out.
+func (o *devOptions) time() topologies.TimeMode {
+	if o.once {
+		return topologies.TimeEvents
+	}
+	return topologies.TimeLive
 }
 
 // addresses are where the parts of dev are.

@@ -159,7 +159,7 @@ func startTeam(ctx context.Context, o devOptions, e *embedded, set *rules.Set, l
 		}
 		w, err := topologies.NewWorker(ctx, topologies.Options{
 			App: o.app, Brokers: []string{e.broker.address}, Instance: instance, Set: set, Registry: e.schemas,
-			Guarantee: topologies.Guarantee(o.guarantee), StateDir: dir, Replication: 1,
+			Guarantee: topologies.Guarantee(o.guarantee), StateDir: dir, Replication: 1, Time: o.time(), Pace: max(1, float64(o.played)),
 			Logger: logger.With("worker", instance), Metrics: t.web.registerer(instance),
 		})
 		if err != nil {
@@ -175,6 +175,23 @@ func startTeam(ctx context.Context, o devOptions, e *embedded, set *rules.Set, l
 		})
 	}
 	return t, nil
+}
+
+// reach tells the workers that every source topic holds all its records below at.
+func (t *team) reach(at int64) {
+	for _, m := range t.web.all() {
+		m.worker.Reach(at)
+	}
+}
+
+// done reports whether, behind the end of the input, nothing pending is left.
+func (t *team) done() bool {
+	for _, m := range t.web.all() {
+		if !m.worker.Ended() {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *team) plan() *topologies.Plan { return t.web.all()[0].worker.Plan() }

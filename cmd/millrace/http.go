@@ -92,6 +92,7 @@ func (w *web) handler() http.Handler {
 	mux.HandleFunc("GET /readyz", w.readyz)
 	mux.HandleFunc("GET /api/topology", func(out http.ResponseWriter, _ *http.Request) { writeJSON(out, newGraph(w.set)) })
 	mux.HandleFunc("GET /api/status", func(out http.ResponseWriter, r *http.Request) { writeJSON(out, w.status(r.Context())) })
+	mux.HandleFunc("GET /api/time", func(out http.ResponseWriter, _ *http.Request) { writeJSON(out, w.times()) })
 	files, err := fs.Sub(webFiles, "web")
 	if err != nil {
 		panic(err) // the name is a constant
@@ -117,6 +118,20 @@ func (w *web) all() []member {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.members
+}
+
+// times is what /api/time answers: event time by worker, group and partition.
+func (w *web) times() []workerTime {
+	out := []workerTime{}
+	for _, m := range w.all() {
+		out = append(out, workerTime{m.instance, m.worker.Time()})
+	}
+	return out
+}
+
+type workerTime struct {
+	Instance   string                  `json:"instance"`
+	Partitions []topologies.TimeStatus `json:"partitions"`
 }
 
 // ready says whether every group of every worker has joined and restored its state.
@@ -164,7 +179,7 @@ func (w *web) status(ctx context.Context) statusJSON {
 		s.Workers = append(s.Workers, workerStatus{m.instance, m.worker.Status()})
 		for id, r := range m.worker.Rules() {
 			x := s.Rules[id]
-			s.Rules[id] = topologies.RuleStats{In: x.In + r.In, Matched: x.Matched + r.Matched, Out: x.Out + r.Out, Dead: x.Dead + r.Dead}
+			s.Rules[id] = x.Plus(r)
 		}
 	}
 	lags, err := w.lag(ctx)

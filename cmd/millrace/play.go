@@ -48,6 +48,7 @@ type player struct {
 	feeds  []*openFeed
 	sent   atomic.Int64 // events written
 	had    atomic.Int64 // events that an earlier run has written
+	last   atomic.Int64 // the largest event time, of all feeds
 	done   atomic.Bool
 
 	mu       sync.Mutex
@@ -108,7 +109,9 @@ func (p *player) one(ctx, sending context.Context, f *openFeed, producer *kafka.
 			continue
 		case err != nil:
 			return err
-		case written[x.id]:
+		}
+		p.latest(x.time)
+		if written[x.id] {
 			p.had.Add(1)
 			continue
 		}
@@ -126,6 +129,13 @@ func (p *player) one(ctx, sending context.Context, f *openFeed, producer *kafka.
 		p.sent.Add(1)
 	}
 	return ctx.Err()
+}
+
+// latest notes an event time.
+func (p *player) latest(at int64) {
+	for had := p.last.Load(); at > had && !p.last.CompareAndSwap(had, at); {
+		had = p.last.Load()
+	}
 }
 
 func (p *player) fail(f *rowFailure) {

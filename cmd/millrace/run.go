@@ -28,7 +28,7 @@ that order of strength. MILLRACE_…_FILE names a file that holds the value.`,
 		Args: cobra.NoArgs,
 	}
 	cfg := bind(sh, c, "connect_timeout", "brokers", "registry", "registry_token", "registry_dir", "rules", "schemas", "app", "instance", "guarantee",
-		"state", "http", "register", "replication", "commit_interval", "session_timeout", "log_format", "log_level")
+		"state", "http", "register", "replication", "commit_interval", "session_timeout", "time", "pace", "wait_for_writers", "log_format", "log_level")
 	show := c.Flags().Bool("print-config", false, "print every option with where it comes from, and end")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := cfg.resolve(); err != nil {
@@ -74,7 +74,8 @@ func run(ctx context.Context, sh *shell, cfg *config) error {
 	options := topologies.Options{
 		App: cfg.app, Brokers: cfg.brokers, Instance: cfg.instance, Set: set, Registry: schemas,
 		Guarantee: topologies.Guarantee(cfg.guarantee), StateDir: state, MaxCommitInterval: cfg.commit, SessionTimeout: cfg.session,
-		Replication: int16(cfg.replication), WallClock: true, Logger: logger, Metrics: w.registerer(cfg.instance),
+		Time: topologies.TimeMode(cfg.time), Pace: cfg.pace, WaitForWriters: cfg.writers,
+		Replication: int16(cfg.replication), WallClock: cfg.time == string(topologies.TimeLive), Logger: logger, Metrics: w.registerer(cfg.instance),
 	}
 	if err := options.Validate(); err != nil {
 		return &exitError{codeUsage, err}

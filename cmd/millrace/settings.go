@@ -40,6 +40,9 @@ type options struct {
 	commit        time.Duration
 	session       time.Duration
 	patience      time.Duration
+	time          string
+	pace          float64
+	writers       time.Duration
 	logFormat     string
 	logLevel      string
 }
@@ -79,6 +82,9 @@ func (o *options) settings() []*setting {
 		{key: "replication", usage: "replicas of topics to create; -1 is the broker's default", standard: "-1", set: number(&o.replication, -1, 100)},
 		{key: "commit_interval", usage: "longest time between commits under load", standard: "1s", set: span(&o.commit)},
 		{key: "session_timeout", usage: "after which a silent worker's partitions go to others", standard: "6s", set: span(&o.session)},
+		{key: "time", usage: "what moves event time: live (records, and silence by the clock) or events (records alone)", standard: string(topologies.TimeLive), set: oneOf(&o.time, string(topologies.TimeLive), string(topologies.TimeEvents))},
+		{key: "pace", usage: "how many times faster than the clock event time goes by in silence, for a replay that is played so fast", standard: "1", set: factor(&o.pace)},
+		{key: "wait_for_writers", usage: "how long a writer of a derived stream may say nothing before it is taken as not running", standard: "5m", set: span(&o.writers)},
 		{key: "connect_timeout", usage: "how long broker and registry may take to answer at start", standard: "10s", set: span(&o.patience)},
 		{key: "log_format", usage: "text or json (default: text on a terminal, else json)", set: oneOf(&o.logFormat, "", logText, logJSON)},
 		{key: "log_level", usage: "debug, info, warn or error", standard: "info", set: level(&o.logLevel)},
@@ -161,6 +167,17 @@ func number(p *int, least, most int) func(string) error {
 		v, err := strconv.Atoi(s)
 		if err != nil || v < least || v > most {
 			return fmt.Errorf("%q: use a number from %d to %d", s, least, most)
+		}
+		*p = v
+		return nil
+	}
+}
+
+func factor(p *float64) func(string) error {
+	return func(s string) error {
+		v, err := strconv.ParseFloat(strings.TrimSuffix(s, "x"), 64)
+		if err != nil || !(v > 0) || v > 1e6 {
+			return fmt.Errorf("%q: use a number above 0, up to 1000000", s)
 		}
 		*p = v
 		return nil
