@@ -51,12 +51,17 @@ func (c *sourceClock) restore(latest, promise int64) {
 	c.latest, c.time, c.stood = latest, promise, promise
 }
 
-// record takes the event time of a record in.
-func (c *sourceClock) record(at int64) {
-	if at > c.latest {
-		c.latest = at
-		c.time = max(c.time, at-c.outOfOrder)
+// record takes the event time of a record in and reports whether the promise goes on.
+func (c *sourceClock) record(at int64) bool {
+	if at <= c.latest {
+		return false
 	}
+	c.latest = at
+	if at -= c.outOfOrder; at <= c.time {
+		return false
+	}
+	c.time = at
+	return true
 }
 
 // hear notes that records were taken in at the moment now.

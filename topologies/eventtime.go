@@ -19,6 +19,7 @@ type partitionTime struct {
 	budget int       // deadlines that may still be fired in this hold of the barrier
 	worked int       // outputs and changes since the last commit was asked for
 	unsaid bool      // some of them are not in a progress record yet
+	behind bool      // something that is due was left for after a commit, or for after what is read again
 	seen   int64     // changes of the board that were taken in
 	wanted int64     // earliest event time that readers of the partition's streams wait for
 	since  time.Time // when the partition was taken over
@@ -66,8 +67,8 @@ func (t *partitionTime) acknowledge(x *incarnation, topic string) func(*kgo.Reco
 // passed takes a record's event time in, before the record: what is due by then comes first. It reports false when a
 // commit had better come before the rest.
 func (p *partition) passed(s *stepper, at int64) (bool, error) {
-	if s.clock.source != nil {
-		s.clock.source.record(at)
+	if moved := s.clock.source != nil && s.clock.source.record(at); !moved && !p.time.behind {
+		return true, nil
 	}
 	return p.catchUp()
 }
@@ -77,10 +78,14 @@ func (p *partition) arrived(s *stepper, m *sarama.ConsumerMessage) (bool, error)
 	if s.clock.announced == nil {
 		return true, nil
 	}
+	before := s.clock.at()
 	if w, ok := writerOf(m); ok && w.OutputTime > 0 {
 		s.clock.announced.record(writerID{w.Name, w.Partition}, w.OutputTime)
 	}
 	s.clock.announced.read(m.Offset + 1)
+	if s.clock.at() == before && !p.time.behind {
+		return true, nil
+	}
 	_, err := p.catchUp() // what is left is done before the next record
 	return true, err
 }
@@ -88,14 +93,11 @@ func (p *partition) arrived(s *stepper, m *sarama.ConsumerMessage) (bool, error)
 // catchUp tells the rules the times of their inputs, and does what is due. It reports false when the budget ends before.
 func (p *partition) catchUp() (bool, error) {
 	again := p.rereading()
+	p.time.behind = true
 	for _, t := range p.tasks {
 		t.Hold(again)
-		for _, s := range p.inputs {
-			for i, u := range s.Rules {
-				if s.tasks[i] == t {
-					t.SetTime(u.Input, s.clock.at())
-				}
-			}
+		for i, s := range t.inputs {
+			t.SetTime(i, s.clock.at())
 		}
 		for t.Next(&p.due) {
 			if err := p.fall(t); err != nil {
@@ -106,6 +108,7 @@ func (p *partition) catchUp() (bool, error) {
 			}
 		}
 	}
+	p.time.behind = again
 	return true, nil
 }
 
@@ -407,7 +410,7 @@ func (p *partition) said(a *progress, now time.Time) {
 
 // restore goes on where the partition's last owner stood.
 func (p *partition) restore(a *progress) {
-	p.time.saidWant = processors.Never
+	p.time.saidWant, p.time.behind = processors.Never, true
 	if a == nil {
 		return
 	}

@@ -34,6 +34,7 @@ type partition struct {
 	live   arrival // the record that was read
 	held   arrival // a record that waited
 	due    processors.Due
+	spare  *holding // for the next record that has to wait
 	counts counts
 	limit  int // largest row of the changelog, bytes
 	time   partitionTime
@@ -64,6 +65,7 @@ type ruleTask struct {
 	op     processors.Operator
 	state  *ruleState
 	counts *ruleCounts
+	inputs []*stepper // by position in the rule
 
 	stood   int64 // the task's time when it was last seen to move, at stoodAt
 	stoodAt time.Time
@@ -110,10 +112,13 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 					return nil, err
 				}
 				if u.Rule.By != nil {
-					t = &ruleTask{Task: processors.NewTask(op, x.runner.plan.sources(u.Rule)), rule: u.Rule, op: op, state: &ruleState{st, op, u.Rule.ID}, counts: p.counts.rule(u.Rule)}
+					t = &ruleTask{Task: processors.NewTask(op, x.runner.plan.sources(u.Rule)), rule: u.Rule, op: op, state: &ruleState{st, op, u.Rule.ID}, counts: p.counts.rule(u.Rule), inputs: make([]*stepper, len(u.Rule.Inputs))}
 					tasks[u.Rule] = t
 					p.tasks = append(p.tasks, t)
 				}
+			}
+			if t != nil {
+				t.inputs[u.Input] = s
 			}
 			s.operators, s.tasks = append(s.operators, op), append(s.tasks, t)
 			s.counts = append(s.counts, p.counts.rule(u.Rule))
@@ -201,7 +206,7 @@ func (p *partition) record(s *stepper, m *sarama.ConsumerMessage) (done bool, er
 
 // offer gives the record that was read to the rules: those that keep their records in order may have it wait.
 func (p *partition) offer(s *stepper, m *sarama.ConsumerMessage, reread bool) error {
-	var waits *holding
+	waits := &p.spare
 	for i, op := range s.operators {
 		t := s.tasks[i]
 		if t == nil {
@@ -213,12 +218,12 @@ func (p *partition) offer(s *stepper, m *sarama.ConsumerMessage, reread bool) er
 			continue
 		}
 		pos := p.live.position(s, s.Rules[i].Input)
-		if waits == nil {
-			waits = &holding{stepper: s, message: m}
+		if *waits == nil {
+			*waits = &holding{}
 		}
-		switch t.Offer(&pos, reread && !fault("reread"), waits) {
+		switch t.Offer(&pos, reread && !fault("reread"), *waits) {
 		case processors.Wait:
-			waits.tasks++
+			(*waits).tasks++
 		case processors.Run:
 			p.live.event.Clock = t.Frontier()
 			if err := p.rule(s.Rules[i], t, op, s.counts[i], &p.live); err != nil {
@@ -227,8 +232,10 @@ func (p *partition) offer(s *stepper, m *sarama.ConsumerMessage, reread bool) er
 		case processors.Skip:
 		}
 	}
-	if waits != nil && waits.tasks > 0 {
-		s.clock.hold(waits)
+	if w := *waits; w != nil && w.tasks > 0 {
+		w.stepper, w.message = s, m
+		s.clock.hold(w)
+		*waits = nil
 	}
 	return nil
 }
