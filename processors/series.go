@@ -1,0 +1,258 @@
+package processors
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// series keeps items of one entity, sorted by a key of int64, in cells: all in one while they are few, the head; beyond
+// that in chunks that the head lists. So a record rewrites one chunk, however many items there are; the head is rewritten
+// when a chunk is added or removed. Items of one key stay in the order in which they were inserted.
+//
+// A step opens the series of an entity, reads it through cursors, says what is to be changed, and commits: the changes are
+// made when the runtime applies them. Until then, and if it never does, everything reads as before.
+//
+//	if err := s.open(state, entity); err != nil { ... }
+//	c, err := s.seek(key)
+//	if e := c.entry(); e != nil && e.key == key { s.touch(c) } else { item, err := s.insert(key) ... }
+//	err = s.commit(r, edit) // edit.Apply changes the touched items
+type series[T any] struct {
+	codec itemCodec[T]
+	cell  string // name of the head; chunks have a number behind it
+	shape uint64
+	due   func(h *head[T], fired int64) int64
+
+	// The step.
+	state   State
+	entity  string
+	row     *Row
+	head    *head[T]
+	loaded  []leaf[T]
+	staged  []stagedChange[T]
+	marks   [marksMost]int64
+	rewrite bool  // the head
+	cut     int64 // items with smaller keys have expired
+	gone    int   // leading chunks that have expired
+	empty   bool  // nothing is left
+	made    uint64
+	fresh   *head[T] // for an entity that has none
+	edit    Edit
+
+	free []*head[T] // of entities that have no items any more
+}
+
+// itemCodec is how the items of a series are written; key is an item's key, from which times in it are not far.
+type itemCodec[T any] interface {
+	append(b []byte, key int64, x *T) []byte
+	decode(b []byte, key int64, x *T) error // into the zero item
+	size(key int64, x *T) int               // what append appends at most
+}
+
+const (
+	listMost  = 32      // items in a list
+	listBytes = 2 << 10 // of a list of more than one item, at most: half of it is usual
+	marksMost = 2
+	freeMost  = 4096 // heads kept for reuse
+)
+
+// entry is an item in its place.
+type entry[T any] struct {
+	key  int64
+	item T
+}
+
+// leaf is a list of items that the step has read: the head's own, or a chunk's.
+type leaf[T any] struct {
+	n     int // position in the directory
+	row   *Row
+	chunk *chunk[T]
+	plan  leafPlan[T]
+}
+
+// stagedChange is what a step has staged for an item.
+type stagedChange[T any] struct {
+	chunk *chunk[T]
+	at    int
+	kind  stagedKind
+	size  int // of a touched item, before
+	entry entry[T]
+}
+
+type stagedKind uint8
+
+const (
+	itemTouched stagedKind = iota
+	itemRemoved
+	itemInserted
+)
+
+func newSeries[T any](codec itemCodec[T], cell string, shape uint64, due func(h *head[T], fired int64) int64) *series[T] {
+	return &series[T]{codec: codec, cell: cell, shape: shape, due: due}
+}
+
+// open begins a step with the items of the entity.
+func (s *series[T]) open(state State, entity string) error {
+	row, err := state.Row(entity, s.cell)
+	if err != nil {
+		return err
+	}
+	s.begin(state, entity, row)
+	return nil
+}
+
+// openRow begins a step with the row of a head, which has a value.
+func (s *series[T]) openRow(state State, row *Row) {
+	entity, _, _ := strings.Cut(row.Key, "\x00")
+	s.begin(state, entity, row)
+}
+
+func (s *series[T]) begin(state State, entity string, row *Row) {
+	clear(s.staged)
+	clear(s.loaded)
+	s.staged, s.loaded = s.staged[:0], s.loaded[:0]
+	s.state, s.entity, s.row = state, entity, row
+	s.rewrite, s.cut, s.gone, s.empty, s.edit = false, math.MinInt64, 0, false, nil
+	s.head, _ = row.Value.(*head[T])
+	if s.head == nil {
+		if s.fresh == nil {
+			s.fresh = s.newHead()
+		}
+		s.head = s.fresh
+	}
+	s.marks, s.made = s.head.marks, s.head.made
+}
+
+func (s *series[T]) newHead() *head[T] {
+	if n := len(s.free); n > 0 {
+		h := s.free[n-1]
+		s.free = s.free[:n-1]
+		return h
+	}
+	h := &head[T]{}
+	h.inline.of = s
+	return h
+}
+
+// list gives the list at position n of the directory, the head's own if it has none.
+func (s *series[T]) list(n int) (*leaf[T], error) {
+	for i := range s.loaded {
+		if s.loaded[i].n == n {
+			return &s.loaded[i], nil
+		}
+	}
+	l := leaf[T]{n: n, row: s.row, chunk: &s.head.inline}
+	if len(s.head.directory) > 0 {
+		number := s.head.directory[n].number
+		var err error
+		if l.row, err = s.chunkRow(number); err != nil {
+			return nil, err
+		}
+		var ok bool
+		if l.chunk, ok = l.row.Value.(*chunk[T]); !ok || len(l.chunk.entries) == 0 {
+			return nil, fmt.Errorf("%w: chunk %d of %q is missing", errCell, number, s.row.Key)
+		}
+	}
+	s.loaded = append(s.loaded, l)
+	return &s.loaded[len(s.loaded)-1], nil
+}
+
+func (s *series[T]) chunkRow(number uint64) (*Row, error) {
+	return s.state.Row(s.entity, s.cell+strconv.FormatUint(number, 36))
+}
+
+// cursor is a place in a series: before an item, or at the end. It is good until the step is over.
+type cursor[T any] struct {
+	n     int
+	chunk *chunk[T]
+	at    int
+}
+
+// entry is the item behind the cursor, nil at the end.
+func (c *cursor[T]) entry() *entry[T] {
+	if c.at == len(c.chunk.entries) {
+		return nil
+	}
+	return &c.chunk.entries[c.at]
+}
+
+// seek finds the first item whose key is not less than key.
+func (s *series[T]) seek(key int64) (cursor[T], error) {
+	l, err := s.list(s.head.find(key))
+	if err != nil {
+		return cursor[T]{}, err
+	}
+	c := cursor[T]{l.n, l.chunk, l.chunk.search(key)}
+	return c, s.settle(&c)
+}
+
+// settle moves a cursor at the end of a chunk to the next one.
+func (s *series[T]) settle(c *cursor[T]) error {
+	if c.at < len(c.chunk.entries) || c.n+1 >= len(s.head.directory) {
+		return nil
+	}
+	l, err := s.list(c.n + 1)
+	if err != nil {
+		return err
+	}
+	*c = cursor[T]{l.n, l.chunk, 0}
+	return nil
+}
+
+// next moves over the item behind the cursor.
+func (s *series[T]) next(c *cursor[T]) error {
+	c.at++
+	return s.settle(c)
+}
+
+// prev moves over the item before the cursor; false at the start.
+func (s *series[T]) prev(c *cursor[T]) (bool, error) {
+	if c.at > 0 {
+		c.at--
+		return true, nil
+	}
+	if c.n == 0 {
+		return false, nil
+	}
+	l, err := s.list(c.n - 1)
+	if err != nil {
+		return false, err
+	}
+	*c = cursor[T]{l.n, l.chunk, len(l.chunk.entries) - 1}
+	return true, nil
+}
+
+// touch says that the edit given to commit changes the item behind the cursor, but not its key.
+func (s *series[T]) touch(c cursor[T]) {
+	e := c.entry()
+	s.stage(stagedChange[T]{chunk: c.chunk, at: c.at, kind: itemTouched, size: s.codec.size(e.key, &e.item)})
+}
+
+// insert adds an item behind those of its key: the zero item, for the caller to fill before it stages anything else.
+func (s *series[T]) insert(key int64) (*T, error) {
+	l, err := s.list(s.head.last(key))
+	if err != nil {
+		return nil, err
+	}
+	s.stage(stagedChange[T]{chunk: l.chunk, at: l.chunk.search(key + 1), kind: itemInserted, entry: entry[T]{key: key}})
+	return &s.staged[len(s.staged)-1].entry.item, nil
+}
+
+// remove takes out the item behind the cursor.
+func (s *series[T]) remove(c cursor[T]) {
+	s.stage(stagedChange[T]{chunk: c.chunk, at: c.at, kind: itemRemoved})
+}
+
+func (s *series[T]) stage(x stagedChange[T]) { s.staged = append(s.staged, x) }
+
+// mark sets one of the words that the head keeps for the operator.
+func (s *series[T]) mark(i int, v int64) {
+	if s.marks[i] != v {
+		s.marks[i], s.rewrite = v, true
+	}
+}
+
+// expire says that items with keys below key count for nothing any more. They go when their cell is rewritten for another
+// reason, or when all of a chunk or of the head has expired.
+func (s *series[T]) expire(key int64) { s.cut = max(s.cut, key) }

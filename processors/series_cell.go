@@ -1,0 +1,247 @@
+package processors
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// head is the first cell of a series: its items, or where they are.
+type head[T any] struct {
+	inline    chunk[T] // the items while there is no directory
+	directory []span
+	made      uint64 // number of the last chunk
+	marks     [marksMost]int64
+
+	// What is not written down.
+	hint hint
+	memo any // of the operator, about items as they are: it clears it in an Edit that makes it wrong
+}
+
+// chunk is a list of items of a series, and the cell of those that do not lie in the head.
+type chunk[T any] struct {
+	of      *series[T]
+	entries []entry[T]
+	bytes   int // of the entries, at most
+}
+
+// span is a chunk in the directory.
+type span struct {
+	first  int64 // no key in it is smaller, none in the chunk before is larger
+	number uint64
+	tied   bool // the chunk before has items of the key first, too
+}
+
+// hint remembers the first key above from, as far as that is known: it lies in a chunk.
+type hint struct {
+	known     bool
+	from, key int64
+}
+
+// Due implements DueCell.
+func (h *head[T]) Due(fired int64) int64 { return h.inline.of.due(h, fired) }
+
+// above is the first key above key, math.MaxInt64 for none. Unless exact it is not known, but not smaller.
+func (h *head[T]) above(key int64) (first int64, exact bool) {
+	if len(h.directory) == 0 {
+		if i := h.inline.search(key + 1); i < len(h.inline.entries) {
+			return h.inline.entries[i].key, true
+		}
+		return math.MaxInt64, true
+	}
+	if h.hint.known && h.hint.from <= key && key < h.hint.key {
+		return h.hint.key, true
+	}
+	return max(key+1, h.directory[h.find(key+1)].first), false
+}
+
+// learn makes above exact for key, until the step is over that changes it.
+func (s *series[T]) learn(key int64) error {
+	c, err := s.seek(key + 1)
+	if err != nil {
+		return err
+	}
+	s.head.hint = hint{true, key, math.MaxInt64}
+	if e := c.entry(); e != nil {
+		s.head.hint.key = e.key
+	}
+	return nil
+}
+
+// find is the position of the first chunk that may have an item with a key of key or more.
+func (h *head[T]) find(key int64) int {
+	i, found := slices.BinarySearchFunc(h.directory, key, func(s span, key int64) int { return sign(s.first < key, s.first > key) })
+	if found && !h.directory[i].tied {
+		return i
+	}
+	return max(i-1, 0)
+}
+
+// last is the position of the chunk where an item behind all with keys up to key belongs.
+func (h *head[T]) last(key int64) int {
+	i, _ := slices.BinarySearchFunc(h.directory, key, func(s span, key int64) int { return sign(s.first <= key, s.first > key) })
+	return max(i-1, 0)
+}
+
+// search is the position of the first entry with a key of key or more.
+func (c *chunk[T]) search(key int64) int {
+	low, high := 0, len(c.entries)
+	for low < high {
+		if mid := int(uint(low+high) >> 1); c.entries[mid].key < key {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// Field numbers of heads and chunks; never reuse one.
+const (
+	headShape     protowire.Number = 1 // fixed64
+	headMark0     protowire.Number = 2 // zigzag
+	headMark1     protowire.Number = 3 // zigzag
+	headMade      protowire.Number = 4
+	headDirectory protowire.Number = 5 // per chunk its first key as a distance, zigzag, and its number twice, plus 1 if tied
+	headItem      protowire.Number = 6 // its key as a distance, zigzag, then what the codec writes
+
+	chunkShape = headShape
+	chunkItem  = headItem
+)
+
+// Append implements Cell.
+func (h *head[T]) Append(b []byte) []byte {
+	b = append(b, formatHead)
+	b = protowire.AppendFixed64(protowire.AppendTag(b, headShape, protowire.Fixed64Type), h.inline.of.shape)
+	b = appendVarint(b, headMark0, protowire.EncodeZigZag(h.marks[0]))
+	b = appendVarint(b, headMark1, protowire.EncodeZigZag(h.marks[1]))
+	b = appendVarint(b, headMade, h.made)
+	if len(h.directory) > 0 {
+		return appendMessage(b, headDirectory, h.appendDirectory)
+	}
+	return h.inline.append(b)
+}
+
+func (h *head[T]) appendDirectory(b []byte) []byte {
+	last := int64(0)
+	for _, s := range h.directory {
+		n := s.number << 1
+		if s.tied {
+			n++
+		}
+		b = protowire.AppendVarint(protowire.AppendVarint(b, protowire.EncodeZigZag(s.first-last)), n)
+		last = s.first
+	}
+	return b
+}
+
+// Size implements Cell.
+func (h *head[T]) Size() int { return 56 + 14*len(h.directory) + h.inline.bytes }
+
+// Append implements Cell.
+func (c *chunk[T]) Append(b []byte) []byte {
+	b = append(b, formatChunk)
+	b = protowire.AppendFixed64(protowire.AppendTag(b, chunkShape, protowire.Fixed64Type), c.of.shape)
+	return c.append(b)
+}
+
+func (c *chunk[T]) append(b []byte) []byte {
+	last := int64(0)
+	for i := range c.entries {
+		e := &c.entries[i]
+		b = appendMessage(b, chunkItem, func(b []byte) []byte {
+			return c.of.codec.append(protowire.AppendVarint(b, protowire.EncodeZigZag(e.key-last)), e.key, &e.item)
+		})
+		last = e.key
+	}
+	return b
+}
+
+// Size implements Cell.
+func (c *chunk[T]) Size() int { return 16 + c.bytes }
+
+// entryBytes is what an item takes at most beside what the codec writes.
+const entryBytes = 16
+
+func (s *series[T]) size(e *entry[T]) int { return entryBytes + s.codec.size(e.key, &e.item) }
+
+// decode reads the cell of a head or a chunk; nil for one of another shape.
+func (s *series[T]) decode(b []byte) (Cell, error) {
+	if len(b) == 0 || b[0] != formatHead && b[0] != formatChunk {
+		return nil, fmt.Errorf("%w: unknown format %v", errCell, b[:min(1, len(b))])
+	}
+	h := &head[T]{}
+	h.inline.of = s
+	if shape, err := h.decode(b[1:]); err != nil || shape != s.shape {
+		return nil, err
+	}
+	if b[0] == formatChunk {
+		return &h.inline, nil
+	}
+	return h, nil
+}
+
+func (h *head[T]) decode(b []byte) (shape uint64, err error) {
+	foreign := false
+	err = eachField(b, func(n protowire.Number, v uint64, p []byte) error {
+		switch n {
+		case headShape:
+			shape, foreign = v, v != h.inline.of.shape
+		case headMark0:
+			h.marks[0] = protowire.DecodeZigZag(v)
+		case headMark1:
+			h.marks[1] = protowire.DecodeZigZag(v)
+		case headMade:
+			h.made = v
+		case headDirectory:
+			return h.decodeDirectory(p)
+		case headItem:
+			if foreign {
+				return nil
+			}
+			return h.inline.decode(p)
+		default: // of a later version
+		}
+		return nil
+	})
+	return shape, err
+}
+
+func (h *head[T]) decodeDirectory(b []byte) error {
+	last := int64(0)
+	for len(b) > 0 {
+		step, n := protowire.ConsumeVarint(b)
+		if n < 0 {
+			return errCell
+		}
+		number, m := protowire.ConsumeVarint(b[n:])
+		last += protowire.DecodeZigZag(step)
+		if i := len(h.directory) - 1; m < 0 || i >= 0 && h.directory[i].first > last {
+			return errCell
+		}
+		h.directory = append(h.directory, span{last, number >> 1, number&1 == 1})
+		b = b[n+m:]
+	}
+	return nil
+}
+
+func (c *chunk[T]) decode(b []byte) error {
+	step, n := protowire.ConsumeVarint(b)
+	if n < 0 {
+		return errCell
+	}
+	e := entry[T]{key: protowire.DecodeZigZag(step)}
+	if i := len(c.entries) - 1; i >= 0 {
+		if e.key += c.entries[i].key; e.key < c.entries[i].key {
+			return errCell
+		}
+	}
+	if err := c.of.codec.decode(b[n:], e.key, &e.item); err != nil {
+		return err
+	}
+	c.entries = append(c.entries, e)
+	c.bytes += c.of.size(&e)
+	return nil
+}
