@@ -68,6 +68,7 @@ rules:
     by: click.user_id
     unbounded: true
     emit: each
+    having: max(click.page ?? "") != "~"
     select: {user_id: key, n: count(), total: sum(click.amount)}
     to: web.counts
   - name: bypage
