@@ -10,6 +10,9 @@ import (
 // length of the last one.
 const commitShare = 10
 
+// urgentShare is the same for commits that somebody waits for, of what time has brought.
+const urgentShare = 4
+
 // committer decides when to commit. As soon as the input is drained it commits at once, so that a single event waits
 // for nothing; while records wait behind the processed ones it stretches the interval, so that commits cost at most a
 // tenth of the time. A timer is set anew after each commit: with a ticker, commits as long as the interval would run
@@ -84,12 +87,19 @@ func (c *committer) loop(ctx context.Context) {
 	}
 	timer := time.NewTimer(longest)
 	defer timer.Stop()
+	var last time.Time // end of the last commit
+	var took time.Duration
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.wake:
-			if !c.run.drained() && !c.urgent.Load() {
+			if c.urgent.Load() {
+				if rest := max(shortest, urgentShare*took) - time.Since(last); rest > 0 {
+					timer.Reset(min(rest, longest)) // announcements alone must not keep the broker busy
+					continue
+				}
+			} else if !c.run.drained() {
 				continue // more has come in meanwhile: the timer decides
 			}
 		case <-timer.C:
@@ -103,6 +113,8 @@ func (c *committer) loop(ctx context.Context) {
 			c.run.fail(err)
 			return
 		}
-		timer.Reset(min(longest, max(shortest, commitShare*time.Since(start))))
+		last = time.Now()
+		took = last.Sub(start)
+		timer.Reset(min(longest, max(shortest, commitShare*took)))
 	}
 }
