@@ -10,8 +10,11 @@ import (
 // length of the last one.
 const commitShare = 10
 
-// urgentShare is the same for commits that somebody waits for, of what time has brought.
-const urgentShare = 4
+// urgentShare and urgentPause are the same for commits that somebody waits for, of what time has brought.
+const (
+	urgentShare = 4
+	urgentPause = 10 * time.Millisecond
+)
 
 // committer decides when to commit. As soon as the input is drained it commits at once, so that a single event waits
 // for nothing; while records wait behind the processed ones it stretches the interval, so that commits cost at most a
@@ -95,7 +98,7 @@ func (c *committer) loop(ctx context.Context) {
 			return
 		case <-c.wake:
 			if c.urgent.Load() {
-				if rest := max(shortest, urgentShare*took) - time.Since(last); rest > 0 {
+				if rest := max(urgentPause, urgentShare*took) - time.Since(last); rest > 0 {
 					timer.Reset(min(rest, longest)) // announcements alone must not keep the broker busy
 					continue
 				}
