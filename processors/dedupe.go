@@ -62,7 +62,7 @@ func (d *deduped) Step(s State, e *Event, r *Result) error {
 		return err
 	}
 	old, _ := row.Value.(*seen)
-	if old.has(&x, d.rule.Dedupe.Within) {
+	if old.has(&x, d, e.Clock) {
 		r.Duplicates = 1
 		return nil
 	}

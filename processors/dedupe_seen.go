@@ -49,13 +49,14 @@ func (x *seenID) path() string {
 	return string(b)
 }
 
-// has reports whether the id was seen less than within ms before or after x.
-func (c *seen) has(x *seenID, within int64) bool {
+// has reports whether the id was seen less than within ms before or after x, and is not forgotten at the time clock.
+func (c *seen) has(x *seenID, d *deduped, clock int64) bool {
 	if c == nil {
 		return false
 	}
+	within := d.rule.Dedupe.Within
 	for i := range c.ids {
-		if y := &c.ids[i]; y.hash == x.hash && x.at-y.at < within && y.at-x.at < within {
+		if y := &c.ids[i]; y.hash == x.hash && x.at-y.at < within && y.at-x.at < within && y.at+d.keep > clock {
 			return true
 		}
 	}

@@ -16,9 +16,9 @@ type player struct {
 	op      Operator
 	task    *Task
 	rows    map[string]*Row
-	key     []byte   // scratch
-	read    int      // records read so far
-	waiting []*entry // read and not yet run, in the order of reading
+	key     []byte     // scratch
+	read    int        // records read so far
+	waiting []*offered // read and not yet run, in the order of reading
 	played  []played
 	late    int
 	partly  int
@@ -34,8 +34,8 @@ type played struct {
 	After  int
 }
 
-// entry is a record in its place.
-type entry struct {
+// offered is a record in its place.
+type offered struct {
 	*Event
 	position Position
 }
@@ -72,10 +72,10 @@ func (p *player) Row(entity, cell string) (*Row, error) {
 // record takes in the next record of the partition.
 func (p *player) record(e *Event) {
 	p.read++
-	p.offer(&entry{e, Position{Time: e.Time, Input: e.Input, Offset: int64(p.read)}}, false)
+	p.offer(&offered{e, Position{Time: e.Time, Input: e.Input, Offset: int64(p.read)}}, false)
 }
 
-func (p *player) offer(x *entry, reread bool) {
+func (p *player) offer(x *offered, reread bool) {
 	switch v := p.task.Offer(&x.position, reread, x); v {
 	case Run:
 		p.step(x, p.task.Frontier())
@@ -94,14 +94,14 @@ func (p *player) due(input int, at int64) {
 	var due Due
 	for p.task.Next(&due) {
 		if due.Row == nil {
-			p.step(due.Record.Ref.(*entry), due.Record.Position.Time)
+			p.step(due.Record.Ref.(*offered), due.Record.Position.Time)
 		} else {
 			p.fire(due.Row, due.At)
 		}
 	}
 }
 
-func (p *player) step(x *entry, clock int64) {
+func (p *player) step(x *offered, clock int64) {
 	for i, w := range p.waiting {
 		if w == x {
 			p.waiting = append(p.waiting[:i:i], p.waiting[i+1:]...)

@@ -65,48 +65,69 @@ func refersTo(x *rules.Expr, n int) bool {
 	}
 }
 
+// answer is a result before it is written.
+type answer struct {
+	route  *route // nil: having or the routes drop it
+	fields []any
+	at     int64  // event time
+	finger []byte // with EmitChanges: the fingerprint of the selected values, valid until the next answer
+}
+
 // report adds the result for the pane of a window to r, unless having, the routes or EmitChanges drop it. last is what the
 // window's results so far have left; emitted tells whether next replaces it.
 func (o *reporter) report(v *view, p *pane, last emission, r *Result) (next emission, emitted bool, err error) {
-	at := p.latest
-	if o.rule.Window == nil {
-		at = v.cause.Time
-	}
-	env := o.env
-	env.Reset()
-	env.Key, env.Start, env.End, env.Now = v.entity, v.start, v.end, at
-	if h := o.rule.Having; h != nil {
-		if err := o.fill(p, o.first); err != nil {
-			return last, false, err
-		}
-		if !h.Bool(env) {
-			return last, false, evalError(o.rule, env)
-		}
-	}
-	if err := o.fill(p, o.rest); err != nil {
-		return last, false, err
-	}
-	rt := choose(o.routes, env)
-	if err := evalError(o.rule, env); err != nil {
-		return last, false, err
-	}
-	if rt == nil {
-		r.Dropped++
-		return last, false, nil
-	}
-	fields, err := selected(o.rule, rt, env, r)
-	if err != nil {
+	a, err := o.answer(v, p, r)
+	if err != nil || a.route == nil {
 		return last, false, err
 	}
 	next = emission{n: last.n + 1}
 	if o.rule.Emit == rules.EmitChanges {
-		o.finger = fingerprint(o.finger[:0], rt, fields)
-		if last.n > 0 && bytes.Equal(o.finger, last.selected) {
+		if last.n > 0 && bytes.Equal(a.finger, last.selected) {
 			return last, false, nil
 		}
-		next.selected = bytes.Clone(o.finger)
+		next.selected = bytes.Clone(a.finger)
 	}
-	return next, true, o.write(v, p, rt, fields, at, next.n, r)
+	return next, true, o.write(v, p, &a, next.n, r)
+}
+
+// answer works out the result for the pane of a window.
+func (o *reporter) answer(v *view, p *pane, r *Result) (answer, error) {
+	a := answer{at: p.latest}
+	if o.rule.Window == nil {
+		a.at = v.cause.Time
+	}
+	env := o.env
+	env.Reset()
+	env.Key, env.Start, env.End, env.Now = v.entity, v.start, v.end, a.at
+	if h := o.rule.Having; h != nil {
+		if err := o.fill(p, o.first); err != nil {
+			return a, err
+		}
+		if !h.Bool(env) {
+			return a, evalError(o.rule, env)
+		}
+	}
+	if err := o.fill(p, o.rest); err != nil {
+		return a, err
+	}
+	rt := choose(o.routes, env)
+	if err := evalError(o.rule, env); err != nil {
+		return a, err
+	}
+	if rt == nil {
+		r.Dropped++
+		return a, nil
+	}
+	var err error
+	if a.fields, err = selected(o.rule, rt, env, r); err != nil {
+		return a, err
+	}
+	a.route = rt
+	if o.rule.Emit == rules.EmitChanges {
+		o.finger = fingerprint(o.finger[:0], rt, a.fields)
+		a.finger = o.finger
+	}
+	return a, nil
 }
 
 func (o *reporter) fill(p *pane, aggregates []int) error {
@@ -121,7 +142,7 @@ func (o *reporter) fill(p *pane, aggregates []int) error {
 }
 
 // write adds the n-th result of a window to r.
-func (o *reporter) write(v *view, p *pane, rt *route, fields []any, at, n int64, r *Result) error {
+func (o *reporter) write(v *view, p *pane, a *answer, n int64, r *Result) error {
 	id := o.id(v, n)
 	cause := &schemas.Context{CorrelationID: id, Confidence: 1, Priority: o.rule.Priority}
 	if v.cause != nil {
@@ -131,10 +152,10 @@ func (o *reporter) write(v *view, p *pane, rt *route, fields []any, at, n int64,
 		}
 	}
 	var ids []string
-	if rt.lined {
+	if a.route.lined {
 		ids = p.trace.ids(p.count)
 	}
-	c := derive(o.rule, rt, cause, id, at, p.count, ids...)
+	c := derive(o.rule, a.route, cause, id, a.at, p.count, ids...)
 	c.Entity = v.entity
 	if o.layout.kept.confidence {
 		c.Confidence = p.trace.confidence
@@ -145,7 +166,7 @@ func (o *reporter) write(v *view, p *pane, rt *route, fields []any, at, n int64,
 		}
 		c.Version = p.trace.version.asMap()
 	}
-	if err := complete(o.rule, rt, fields, c, at, r); err != nil {
+	if err := complete(o.rule, a.route, a.fields, c, a.at, r); err != nil {
 		return err
 	}
 	if v.due != 0 {
