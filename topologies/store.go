@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,10 @@ type store struct {
 	epoch   uint32          // commits so far: rows not used since the last one may be dropped
 	key     []byte          // scratch
 	meta    storeMeta
+	deleted []*row // by the last commit: they may be forgotten when its write is settled
+	garbage int    // cells deleted since the copy was compacted
+	tidying sync.WaitGroup
+	busy    atomic.Bool  // compacting
 	acked   atomic.Int64 // highest acknowledged changelog offset + 1
 	closed  bool
 }
@@ -61,6 +66,7 @@ type storeMeta struct {
 const (
 	storeFormat = 1
 	cellPrefix  = "c"
+	muchGarbage = 10_000  // deleted cells that make a compaction worth it
 	rowBytes    = 1 << 10 // of a common row, encoded: what CacheRows counts with
 )
 
@@ -330,6 +336,7 @@ func (s *store) committed(limit int) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
+	s.forget()
 	s.evict(limit)
 	s.epoch++
 	if len(s.dirty) == 0 {
@@ -338,6 +345,9 @@ func (s *store) committed(limit int) error {
 	cells := make([]cell, len(s.dirty))
 	for i, r := range s.dirty {
 		cells[i] = cell{r.cell, r.encoded}
+		if r.encoded == nil {
+			s.deleted = append(s.deleted, r)
+		}
 		r.Dirty, r.encoded = false, nil
 	}
 	clear(s.dirty)
@@ -357,6 +367,29 @@ func (s *store) committed(limit int) error {
 	return nil
 }
 
+// forget drops the rows that the last commit has deleted: memory is for what is there. The copy on disk is compacted when
+// enough has gone, in the background.
+func (s *store) forget() {
+	for _, r := range s.deleted {
+		if r.Value == nil && !r.Dirty && s.rows[r.Key] == r {
+			delete(s.rows, r.Key)
+			r.Gone = true
+			s.size -= r.size
+		}
+	}
+	if s.garbage += len(s.deleted); s.garbage >= muchGarbage && s.busy.CompareAndSwap(false, true) {
+		s.garbage = 0
+		s.tidying.Go(func() {
+			defer s.busy.Store(false)
+			if err := s.db.CompactRange(util.Range{}); err != nil {
+				s.run.runner.logger.Warn("the local store was not compacted", "topic", s.topic, "partition", s.part, "error", err)
+			}
+		})
+	}
+	clear(s.deleted)
+	s.deleted = s.deleted[:0]
+}
+
 // settle waits for the write of the last commit.
 func (s *store) settle() error {
 	if s.writing == nil {
@@ -368,7 +401,11 @@ func (s *store) settle() error {
 }
 
 // shut closes the local copy.
-func (s *store) shut() error { return errors.Join(s.settle(), s.db.Close()) }
+func (s *store) shut() error {
+	err := s.settle()
+	s.tidying.Wait()
+	return errors.Join(err, s.db.Close())
+}
 
 // evict drops rows that no record has touched lately once there are more than limit, or as many bytes as so many rows of
 // common size. Rows of the commit that is being taken in stay: they are not in the local copy yet.
