@@ -47,10 +47,7 @@ func (g *runner) incarnate(ctx context.Context) (err error) {
 	defer cancel(nil)
 	producing, stopProducing := context.WithCancel(context.Background()) // outlives ctx: the last commit comes after its end
 	defer stopProducing()
-	x := &incarnation{
-		runner: g, cancel: cancel, stopProducing: stopProducing, marks: map[topicPartition]int64{},
-		stores: map[int32]*store{}, parts: map[int32]*partition{}, claims: map[*claim]bool{},
-	}
+	x := g.newIncarnation(cancel, stopProducing)
 	producer, err := newProducer(ctx, producing, g.options, g.transactionalID(), x.fail)
 	if err != nil {
 		return err
@@ -68,7 +65,6 @@ func (g *runner) incarnate(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("goka: %w", err)
 	}
-	x.committer = newCommitter(x)
 	g.mu.Lock()
 	g.alive = x
 	g.mu.Unlock()
@@ -81,6 +77,16 @@ func (g *runner) incarnate(ctx context.Context) (err error) {
 	<-stopped
 	<-ticked
 	return errors.Join(x.failure(), err)
+}
+
+// newIncarnation makes an incarnation without a journal.
+func (g *runner) newIncarnation(cancel context.CancelCauseFunc, stopProducing context.CancelFunc) *incarnation {
+	x := &incarnation{
+		runner: g, cancel: cancel, stopProducing: stopProducing, marks: map[topicPartition]int64{},
+		stores: map[int32]*store{}, parts: map[int32]*partition{}, claims: map[*claim]bool{},
+	}
+	x.committer = newCommitter(x)
+	return x
 }
 
 // fail ends the incarnation: nothing of the open transaction will be committed.

@@ -90,12 +90,16 @@ func parseStoreMeta(b []byte) (m storeMeta, ok bool) {
 }
 
 func (x *incarnation) newStore(topic string, part int32) (*store, error) {
-	s := &store{run: x, topic: topic, part: part, rows: map[string]*row{}, stale: map[string]bool{}}
-	var err error
-	if s.db, err = openLevel(x.runner.options.StateDir, topic, part); err != nil {
+	db, err := openLevel(x.runner.options.StateDir, topic, part)
+	if err != nil {
 		return nil, fmt.Errorf("open the local store of %s/%d: %w", topic, part, err)
 	}
-	s.meta = storeMeta{offset: -1}
+	return x.storeOver(db, topic, part)
+}
+
+// storeOver makes the store over an open local copy, which it closes in the end.
+func (x *incarnation) storeOver(db *leveldb.DB, topic string, part int32) (*store, error) {
+	s := &store{run: x, topic: topic, part: part, db: db, rows: map[string]*row{}, stale: map[string]bool{}, meta: storeMeta{offset: -1}}
 	switch b, err := s.db.Get(metaKey, nil); {
 	case err == nil:
 		s.meta, _ = parseStoreMeta(b)

@@ -159,8 +159,7 @@ func (w *Worker) targets(ctx context.Context, have Topics) (map[*rules.Stream]*t
 			if err != nil {
 				return nil, fmt.Errorf("schema of %s: %w", s.Name, err)
 			}
-			info := have[s.Topic]
-			out[s] = &target{stream: s, encoder: enc, schemaID: id, partitions: info.partitions, kind: []byte(EventType(w.options.App, s)), limit: info.maxBytes - batchRoom, counted: counted[s]}
+			out[s] = newTarget(w.options.App, s, enc, id, have[s.Topic], counted[s])
 		}
 	}
 	if len(missing) > 0 {

@@ -57,6 +57,13 @@ type target struct {
 	counted    bool   // a repeated record would count twice in a table
 }
 
+func newTarget(app string, s *rules.Stream, enc *schemas.Encoder, schemaID int32, info topicInfo, counted bool) *target {
+	return &target{
+		stream: s, encoder: enc, schemaID: schemaID, partitions: info.partitions, kind: []byte(EventType(app, s)),
+		limit: info.maxBytes - batchRoom, counted: counted,
+	}
+}
+
 func timeOf(ms int64) time.Time { return time.UnixMilli(ms) }
 
 // outgoing is a derived record that waits until its step has succeeded.
