@@ -29,10 +29,10 @@ const (
 
 // sketch is what an accumulator keeps that is more than numbers.
 type sketch interface {
-	// add folds in a value of a record at the event time at. Values of one time come in the order of their records.
-	add(v *argument, at int64)
-	// merge folds in what another sketch of the column has, whose records all come later if there is an order. It
-	// takes over nothing that changes.
+	// add folds in a value of a record; place is where the record stands in what the sketch goes by, if it does: event
+	// time, or the order of the records.
+	add(v *argument, place int64)
+	// merge folds in what another sketch of the column has, and takes over nothing that changes.
 	merge(other sketch)
 	// copy makes a copy that shares nothing that changes. It takes the memory of into, which is of the column or nil.
 	copy(into any) sketch
@@ -49,6 +49,7 @@ type column struct {
 	n       int64         // how many values a list keeps
 	make    func() sketch // formSketch
 	nulls   bool          // null takes part
+	listed  bool          // goes by the order of the records
 	finite  bool          // takes finite numbers only
 	ordered bool          // takes no NaN
 	integer bool          // of an int argument
@@ -97,8 +98,8 @@ func (e *expansion) overflows(v *argument) bool {
 	return !c.finite()
 }
 
-// add folds in an argument that refuse has let through, of a record at the event time at.
-func (c *column) add(a *acc, v *argument, at int64) {
+// add folds in an argument that refuse has let through; place is that of sketch.add.
+func (c *column) add(a *acc, v *argument, place int64) {
 	if v.kind == schemas.Null && !c.nulls {
 		return
 	}
@@ -132,7 +133,7 @@ func (c *column) add(a *acc, v *argument, at int64) {
 		if a.held == nil {
 			a.held = c.make()
 		}
-		a.held.(sketch).add(v, at)
+		a.held.(sketch).add(v, place)
 	}
 }
 

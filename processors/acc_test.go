@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-io/millrace/rules"
 )
 
-// fold is the accumulator of the values, or the first error code.
-func fold(agg *rules.Aggregate, values ...any) (column, acc, string) {
+// folded is the accumulator of the values, or the first error code.
+func folded(agg *rules.Aggregate, values ...any) (column, acc, string) {
 	_, integer := append(values, nil)[0].(int64)
 	c := newColumn(agg, integer)
 	var a acc
@@ -80,7 +80,7 @@ func TestFunctions(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, a, code := fold(&tt.agg, tt.in...)
+			c, a, code := folded(&tt.agg, tt.in...)
 			if code != tt.code {
 				t.Fatalf("code %q, want %q", code, tt.code)
 			}
@@ -100,7 +100,7 @@ func TestQuantileIsWithinOnePercent(t *testing.T) {
 			values = append(values, scale*(1+float64(i)))
 		}
 		for _, q := range []float64{0.01, 0.25, 0.5, 0.95, 0.999} {
-			c, a, _ := fold(&rules.Aggregate{Func: rules.Quantile}, values...)
+			c, a, _ := folded(&rules.Aggregate{Func: rules.Quantile}, values...)
 			got, _ := c.result(&a, &rules.Aggregate{Func: rules.Quantile, Q: q})
 			rank := math.Ceil(q * 1000)
 			if scale < 0 {
@@ -120,7 +120,7 @@ func TestDistinctEstimate(t *testing.T) {
 			values = append(values, fmt.Sprint("user-", i), fmt.Sprint("user-", i/2))
 		}
 		agg := &rules.Aggregate{Func: rules.Distinct}
-		c, a, _ := fold(agg, values...)
+		c, a, _ := folded(agg, values...)
 		got, _ := c.result(&a, agg)
 		if miss := math.Abs(float64(got.(int64))/float64(n) - 1); miss > 0.025 || n <= 256 && miss > 0 {
 			t.Errorf("%d of %d", got, n)
@@ -140,7 +140,7 @@ func TestTopKPastItsLimitKeepsTheFrequent(t *testing.T) {
 		}
 	}
 	agg := &rules.Aggregate{Func: rules.TopK, N: 2}
-	c, a, _ := fold(agg, values...)
+	c, a, _ := folded(agg, values...)
 	got, _ := c.result(&a, agg)
 	if d := cmp.Diff([]any{int64(-1), int64(-2)}, got); d != "" {
 		t.Error(d)

@@ -13,11 +13,13 @@ type layout struct {
 	columns []column
 	of      []int // per aggregate the position of its column, -1 for the count of records
 	kept    kept
-	traced  bool
+	traced  bool // something is kept
+	listed  bool // order matters
 	none    pane // of no record
 
 	// The record that was read.
-	at, time int64
+	at, time int64      // its place in time, its event time
+	order    int64      // its place in the order of the entity's records
 	values   []argument // by position in args
 	record   trace
 	regions  map[string]string
@@ -46,7 +48,7 @@ func (l *layout) column(agg *rules.Aggregate) int {
 			return i
 		}
 	}
-	l.columns = append(l.columns, c)
+	l.columns, l.listed = append(l.columns, c), l.listed || c.listed
 	return len(l.columns) - 1
 }
 
@@ -81,7 +83,7 @@ func newColumn(agg *rules.Aggregate, integer bool) column {
 	case rules.TopK:
 		c.ordered, c.make = true, func() sketch { return &frequent{} }
 	case rules.List:
-		c.n, c.make = agg.N, func() sketch { return &listed{most: int(agg.N)} }
+		c.n, c.listed, c.make = agg.N, true, func() sketch { return &listed{most: int(agg.N)} }
 	default:
 		c.form, c.fn = formCount, rules.Count
 	}
@@ -123,9 +125,10 @@ func (l *layout) subtract(p, q *pane) {
 }
 
 // read evaluates the arguments for the current record, which env has, and takes what is kept of its context. at is the
-// record's place in the order of the pane's: its event time in windows.
+// record's place in time: its event time in windows. Who has more than one pane for an entity sets order after it, if the
+// layout is listed, to how many records of the entity there were before.
 func (l *layout) read(env *rules.Env, e *Event, at int64) error {
-	l.at, l.time = at, e.Time
+	l.at, l.time, l.order = at, e.Time, at
 	for i, x := range l.args {
 		l.values[i].read(x, env)
 	}

@@ -7,26 +7,26 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// listed is the sketch of `list`: the first values by event time; those of one time in the order in which they came.
+// listed is the sketch of `list`: the first values in the order of the records.
 type listed struct {
 	most  int // of values
-	items []timedValue
+	items []listedValue
 }
 
-type timedValue struct {
-	at    int64
+type listedValue struct {
+	order int64
 	value any
 }
 
-func (l *listed) add(v *argument, at int64) {
-	if n := len(l.items); n < l.most || n > 0 && l.items[n-1].at > at {
-		l.insert(timedValue{at, v.box()})
+func (l *listed) add(v *argument, order int64) {
+	if n := len(l.items); n < l.most || n > 0 && l.items[n-1].order > order {
+		l.insert(listedValue{order, v.box()})
 	}
 }
 
-// insert puts x behind those of its time.
-func (l *listed) insert(x timedValue) {
-	i, _ := slices.BinarySearchFunc(l.items, x.at, func(y timedValue, at int64) int { return cmp.Compare(y.at, at+1) })
+// insert puts x in its place.
+func (l *listed) insert(x listedValue) {
+	i, _ := slices.BinarySearchFunc(l.items, x.order, func(y listedValue, order int64) int { return cmp.Compare(y.order, order+1) })
 	if i == l.most {
 		return
 	}
@@ -59,26 +59,26 @@ func (l *listed) values() []any {
 	return out
 }
 
-// The encoded form: per value its event time, zigzag, and appendValue's form.
+// The encoded form: per value its place in the order, zigzag, and appendValue's form.
 func (l *listed) append(b []byte) []byte {
 	for i := range l.items {
-		b = appendValue(protowire.AppendVarint(b, protowire.EncodeZigZag(l.items[i].at)), l.items[i].value)
+		b = appendValue(protowire.AppendVarint(b, protowire.EncodeZigZag(l.items[i].order)), l.items[i].value)
 	}
 	return b
 }
 
 func (l *listed) decode(b []byte) error {
 	for len(b) > 0 {
-		at, n := protowire.ConsumeVarint(b)
-		time := protowire.DecodeZigZag(at)
-		if last := len(l.items) - 1; n < 0 || last == l.most-1 || last >= 0 && l.items[last].at > time {
+		place, n := protowire.ConsumeVarint(b)
+		order := protowire.DecodeZigZag(place)
+		if last := len(l.items) - 1; n < 0 || last == l.most-1 || last >= 0 && l.items[last].order > order {
 			return errCell
 		}
 		v, rest, err := parseValue(b[n:], 0)
 		if err != nil {
 			return err
 		}
-		l.items, b = append(l.items, timedValue{time, v}), rest
+		l.items, b = append(l.items, listedValue{order, v}), rest
 	}
 	return nil
 }

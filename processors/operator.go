@@ -61,9 +61,23 @@ func newOperator(rule *rules.Rule) (Operator, error) {
 	case rules.Transform:
 		return newTransform(rule), nil
 	case rules.Aggregation:
-		return newAggregate(rule), nil
+		if rule.Window == nil {
+			return newAggregate(rule), nil
+		}
+		return newWindow(rule)
 	}
 	return nil, fmt.Errorf("rule %s: no operator for kind %v", rule.ID, rule.Kind)
+}
+
+// newWindow returns the operator for an aggregate over a kind of window.
+func newWindow(rule *rules.Rule) (Operator, error) {
+	switch rule.Window.Kind {
+	case rules.Tumbling, rules.Hopping:
+		return newWindows(rule), nil
+	case rules.Counting:
+		return newCounting(rule), nil
+	}
+	return nil, fmt.Errorf("rule %s: no operator for its window", rule.ID)
 }
 
 // Event is one input record as operators see it. Record and what it holds belong to the caller and are valid

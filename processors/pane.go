@@ -74,12 +74,15 @@ func (l *layout) add(p *pane) {
 	p.count++
 	for i := range l.columns {
 		c := &l.columns[i]
-		c.add(p.acc(i), &l.values[c.arg], l.at)
+		place := l.at
+		if c.listed {
+			place = l.order
+		}
+		c.add(p.acc(i), &l.values[c.arg], place)
 	}
 }
 
-// merge folds the pane q into p. If the order of records matters, those of q come later. Sums that overflow are found by
-// result.
+// merge folds the pane q into p. Sums that overflow are found by result.
 func (l *layout) merge(p, q *pane) {
 	if q.count == 0 {
 		return

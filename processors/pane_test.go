@@ -48,7 +48,7 @@ func take(l *layout, p *pane, facts ...fact) string {
 		for i, v := range f.values {
 			l.values[i].unbox(v)
 		}
-		l.at, l.time = f.at, f.at
+		l.at, l.time, l.order = f.at, f.at, f.at
 		l.record.set(l.kept, &f.Context, f.at, regions)
 		if err := l.check(p); err != nil {
 			return err.Error()

@@ -32,6 +32,7 @@ type series[T any] struct {
 	loaded  []leaf[T]
 	staged  []stagedChange[T]
 	marks   [marksMost]int64
+	counted int64
 	rewrite bool  // the head
 	cut     int64 // items with smaller keys have expired
 	gone    int   // leading chunks that have expired
@@ -53,8 +54,8 @@ type itemCodec[T any] interface {
 const (
 	listMost  = 32      // items in a list
 	listBytes = 2 << 10 // of a list of more than one item, at most: half of it is usual
-	marksMost = 2
-	freeMost  = 4096 // heads kept for reuse
+	marksMost = 3       // words that an operator keeps in the head
+	freeMost  = 4096    // heads kept for reuse
 )
 
 // entry is an item in its place.
@@ -121,7 +122,7 @@ func (s *series[T]) begin(state State, entity string, row *Row) {
 		}
 		s.head = s.fresh
 	}
-	s.marks, s.made = s.head.marks, s.head.made
+	s.marks, s.made, s.counted = s.head.marks, s.head.made, s.head.counted
 }
 
 func (s *series[T]) newHead() *head[T] {
@@ -245,6 +246,13 @@ func (s *series[T]) remove(c cursor[T]) {
 }
 
 func (s *series[T]) stage(x stagedChange[T]) { s.staged = append(s.staged, x) }
+
+// number counts the records of the entity, as long as there are items, and gives how many there were before.
+func (s *series[T]) number() int64 {
+	n := s.counted
+	s.counted, s.rewrite = n+1, true
+	return n
+}
 
 // mark sets one of the words that the head keeps for the operator.
 func (s *series[T]) mark(i int, v int64) {

@@ -13,6 +13,7 @@ type head[T any] struct {
 	inline    chunk[T] // the items while there is no directory
 	directory []span
 	made      uint64 // number of the last chunk
+	counted   int64  // records, if that is of interest
 	marks     [marksMost]int64
 
 	// What is not written down.
@@ -101,11 +102,11 @@ func (c *chunk[T]) search(key int64) int {
 // Field numbers of heads and chunks; never reuse one.
 const (
 	headShape     protowire.Number = 1 // fixed64
-	headMark0     protowire.Number = 2 // zigzag
-	headMark1     protowire.Number = 3 // zigzag
-	headMade      protowire.Number = 4
-	headDirectory protowire.Number = 5 // per chunk its first key as a distance, zigzag, and its number twice, plus 1 if tied
-	headItem      protowire.Number = 6 // its key as a distance, zigzag, then what the codec writes
+	headMade      protowire.Number = 2
+	headDirectory protowire.Number = 3 // per chunk its first key as a distance, zigzag, and its number twice, plus 1 if tied
+	headItem      protowire.Number = 4 // its key as a distance, zigzag, then what the codec writes
+	headCounted   protowire.Number = 5
+	headMark      protowire.Number = 8 // zigzag; the next numbers are of the other marks
 
 	chunkShape = headShape
 	chunkItem  = headItem
@@ -115,9 +116,11 @@ const (
 func (h *head[T]) Append(b []byte) []byte {
 	b = append(b, formatHead)
 	b = protowire.AppendFixed64(protowire.AppendTag(b, headShape, protowire.Fixed64Type), h.inline.of.shape)
-	b = appendVarint(b, headMark0, protowire.EncodeZigZag(h.marks[0]))
-	b = appendVarint(b, headMark1, protowire.EncodeZigZag(h.marks[1]))
 	b = appendVarint(b, headMade, h.made)
+	b = appendVarint(b, headCounted, uint64(h.counted))
+	for i, mark := range h.marks {
+		b = appendVarint(b, headMark+protowire.Number(i), protowire.EncodeZigZag(mark))
+	}
 	if len(h.directory) > 0 {
 		return appendMessage(b, headDirectory, h.appendDirectory)
 	}
@@ -138,7 +141,7 @@ func (h *head[T]) appendDirectory(b []byte) []byte {
 }
 
 // Size implements Cell.
-func (h *head[T]) Size() int { return 56 + 14*len(h.directory) + h.inline.bytes }
+func (h *head[T]) Size() int { return 76 + 14*len(h.directory) + h.inline.bytes }
 
 // Append implements Cell.
 func (c *chunk[T]) Append(b []byte) []byte {
@@ -189,12 +192,12 @@ func (h *head[T]) decode(b []byte) (shape uint64, err error) {
 		switch n {
 		case headShape:
 			shape, foreign = v, v != h.inline.of.shape
-		case headMark0:
-			h.marks[0] = protowire.DecodeZigZag(v)
-		case headMark1:
-			h.marks[1] = protowire.DecodeZigZag(v)
+		case headMark, headMark + 1, headMark + 2:
+			h.marks[n-headMark] = protowire.DecodeZigZag(v)
 		case headMade:
 			h.made = v
+		case headCounted:
+			h.counted = int64(v)
 		case headDirectory:
 			return h.decodeDirectory(p)
 		case headItem:

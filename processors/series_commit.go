@@ -113,12 +113,12 @@ func (s *series[T]) age() error {
 	return nil
 }
 
-// expiredItems counts the leading items of a list that have expired, up to the first that the step changes.
+// expiredItems counts the leading items of a list that have expired, up to the first that the step inserts or removes.
 func (s *series[T]) expiredItems(l *leaf[T]) int {
 	n := l.chunk.search(s.cut)
 	for i := range s.staged {
-		if s.staged[i].chunk == l.chunk {
-			n = min(n, s.staged[i].at)
+		if x := &s.staged[i]; x.chunk == l.chunk && x.kind != itemTouched {
+			n = min(n, x.at)
 		}
 	}
 	return n
@@ -227,7 +227,8 @@ func (s *series[T]) Apply() {
 	if h == s.fresh {
 		s.fresh = nil
 	}
-	h.marks, h.made = s.marks, s.made
+	h.marks, h.made, h.counted = s.marks, s.made, s.counted
+	s.weighTouched()
 	s.cutLists()
 	s.sortStaged()
 	for i := range s.staged {
@@ -246,6 +247,16 @@ func (s *series[T]) recycle(h *head[T]) {
 	clear(h.inline.entries)
 	*h = head[T]{inline: chunk[T]{of: s, entries: h.inline.entries[:0]}}
 	s.free = append(s.free, h)
+}
+
+// weighTouched counts the bytes of the items that the edit has changed.
+func (s *series[T]) weighTouched() {
+	for i := range s.staged {
+		if x := &s.staged[i]; x.kind == itemTouched {
+			e := &x.chunk.entries[x.at]
+			x.chunk.bytes += s.codec.size(e.key, &e.item) - x.size
+		}
+	}
 }
 
 // cutLists takes the expired items out of the lists that are rewritten.
@@ -286,8 +297,6 @@ func (s *series[T]) make(x *stagedChange[T]) {
 	c, hint := x.chunk, &s.head.hint
 	switch x.kind {
 	case itemTouched:
-		e := &c.entries[x.at]
-		c.bytes += s.codec.size(e.key, &e.item) - x.size
 	case itemRemoved:
 		e := &c.entries[x.at]
 		c.bytes -= s.size(e)
