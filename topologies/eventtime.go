@@ -16,13 +16,14 @@ import (
 
 // partitionTime is what a partition knows and says of event time, beside its inputs' clocks.
 type partitionTime struct {
-	budget int       // deadlines that may still be fired in this hold of the barrier
-	worked int       // outputs and changes since the last commit was asked for
-	unsaid bool      // some of them are not in a progress record yet
-	behind bool      // something that is due was left for after a commit, or for after what is read again
-	seen   int64     // changes of the board that were taken in
-	wanted int64     // earliest event time that readers of the partition's streams wait for
-	since  time.Time // when the partition was taken over
+	budget   int       // deadlines that may still be fired in this hold of the barrier
+	worked   int       // outputs and changes since the last commit was asked for
+	unsaid   bool      // some of them are not in a progress record yet
+	pressing bool      // somebody waits for what was not said yet
+	behind   bool      // something that is due was left for after a commit, or for after what is read again
+	seen     int64     // changes of the board that were taken in
+	wanted   int64     // earliest event time that readers of the partition's streams wait for
+	since    time.Time // when the partition was taken over
 
 	said     map[string]int64 // output times as last committed
 	saidWant int64
@@ -321,34 +322,42 @@ func (p *partition) look(now time.Time) {
 	}
 }
 
-// announce decides whether the partition has something to say that cannot wait: a time that readers want, or one that it
-// wants itself; and at least every second whatever has changed.
+// announcePause is the time between two commits that are made for announcements alone: where records come, their commits
+// bring them soon enough.
+const announcePause = 20 * time.Millisecond
+
+// announce decides whether a commit is needed for what the partition has to say: at once for a time that readers want, or
+// one that it wants itself; and every second for whatever has changed.
 func (p *partition) announce(now time.Time) (due bool) {
 	plan := p.run.runner.plan
 	if p.run.runner.board == nil || !plan.Announces && !plan.Stateful {
 		return false
 	}
-	times, moved := p.outputTimes(), false
-	for name, t := range times {
+	since := now.Sub(p.time.saidAt)
+	moved := false
+	moved, p.time.pressing = p.news()
+	return p.time.pressing && since >= announcePause || moved && since >= time.Second
+}
+
+// news reports whether the partition has something to say that it has not said yet, and whether somebody waits for it.
+func (p *partition) news() (moved, pressing bool) {
+	if p.ended() != p.time.saidEnd {
+		return true, true
+	}
+	for name, t := range p.outputTimes() {
 		said, ok := p.time.said[name]
 		if ok && said == t {
 			continue
 		}
 		moved = true
-		if plan.Announces && (!ok || said == processors.Idle || said < p.time.wanted && t >= p.time.wanted) {
-			return true
+		if p.run.runner.plan.Announces && (!ok || t == processors.Idle || said == processors.Idle || said < p.time.wanted && t >= p.time.wanted) {
+			return true, true
 		}
-	}
-	if p.ended() != p.time.saidEnd {
-		return true
 	}
 	if w := p.want(); w != p.time.saidWant {
-		if w != processors.Never && p.listens() && (w < p.time.saidWant || p.time.saidWant <= p.slowest()) {
-			return true
-		}
-		moved = true
+		return true, w != processors.Never && p.listens() && (w < p.time.saidWant || p.time.saidWant <= p.slowest())
 	}
-	return moved && now.Sub(p.time.saidAt) >= time.Second
+	return moved, false
 }
 
 // listens reports whether some input's time is announced.

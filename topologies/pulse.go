@@ -48,6 +48,11 @@ func (l *pulse) loop(ctx context.Context) {
 			if err := x.tick(p, sent, quiet); err != nil {
 				return // the incarnation has failed
 			}
+			p.mu.Lock()
+			if p.time.pressing {
+				next = min(next, announcePause/2)
+			}
+			p.mu.Unlock()
 		}
 		timer.Reset(max(shortestPulse, min(next, longestPulse)))
 		select {
