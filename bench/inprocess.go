@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/bench/workload"
@@ -20,19 +22,6 @@ type decoded struct {
 
 // Context implements processors.Source.
 func (d *decoded) Context() (*schemas.Context, error) { return &d.context, nil }
-
-// table is the operator's state: rows in memory.
-type table map[string]*processors.Row
-
-// Row implements processors.State.
-func (t table) Row(entity, cell string) (*processors.Row, error) {
-	r := t[entity]
-	if r == nil {
-		r = &processors.Row{Key: entity + "\x00" + cell}
-		t[entity] = r
-	}
-	return r, nil
-}
 
 // inProcess runs the workload's rule over decoded events on one goroutine, without a broker. The first pass is warm-up.
 func inProcess(ctx context.Context, c config) (*Result, error) {
@@ -61,10 +50,13 @@ func inProcess(ctx context.Context, c config) (*Result, error) {
 			}
 		}
 		began, cpu := time.Now(), ownCPU()
-		sum, err := pass(set.Rules[0], c.workload, events)
+		sum, left, err := pass(set.Rules[0], c.workload, events)
 		r.Seconds, r.CPUSeconds = time.Since(began).Seconds(), (ownCPU() - cpu).Seconds()
 		stop()
 		if err != nil {
+			return nil, err
+		}
+		if err := emptied(set.Rules[0], left); err != nil {
 			return nil, err
 		}
 		if sum != want {
@@ -78,16 +70,21 @@ func inProcess(ctx context.Context, c config) (*Result, error) {
 
 // preload decodes the events into what the operator reads.
 func preload(rule *rules.Rule, c config) ([]decoded, error) {
+	all, err := workload.Events(workload.SetOf(c.workload), c.seed, c.n)
+	if err != nil {
+		return nil, err
+	}
+	return decodeAll(rule, c.n, all)
+}
+
+// decodeAll decodes events, about n of them.
+func decodeAll(rule *rules.Rule, n int, all iter.Seq[*workload.Event]) ([]decoded, error) {
 	in := rule.Inputs[0].Stream
 	decoder, err := in.Projection.Decoder(in.Schema)
 	if err != nil {
 		return nil, err
 	}
-	all, err := workload.Events(workload.SetOf(c.workload), c.seed, c.n)
-	if err != nil {
-		return nil, err
-	}
-	events := make([]decoded, 0, c.n)
+	events := make([]decoded, 0, n)
 	for e := range all {
 		d := decoded{context: schemas.Context{EventID: e.EventID, CorrelationID: e.CorrelationID, Entity: e.UserID, OccurredAt: e.OccurredAt, Region: e.Region, Confidence: e.Confidence, Priority: e.Priority}}
 		d.event = processors.Event{Record: in.Projection.New(), Key: e.UserID, Time: e.OccurredAt}
@@ -102,32 +99,55 @@ func preload(rule *rules.Rule, c config) ([]decoded, error) {
 	return events, nil
 }
 
-// pass steps every event and sums the outputs up.
-func pass(rule *rules.Rule, name string, events []decoded) (workload.Sum, error) {
+// pass runs the rule over all events and sums the outputs up.
+func pass(rule *rules.Rule, name string, events []decoded) (workload.Sum, *solo, error) {
 	var sum workload.Sum
-	op, err := processors.New(rule)
+	values := make([]any, 0, len(rule.Routes[0].Fields))
+	order, err := positions(rule, name)
 	if err != nil {
-		return sum, err
+		return sum, nil, err
 	}
-	var result processors.Result
-	rows := table{}
-	record := map[string]any{}
+	s, err := newSolo(rule, func(o *processors.Output) error {
+		values = values[:0]
+		for _, i := range order {
+			values = append(values, o.Fields[i])
+		}
+		return sum.AddValues(name, values...)
+	})
+	if err != nil {
+		return sum, nil, err
+	}
 	for i := range events {
-		result.Reset()
-		if err := op.Step(rows, &events[i].event, &result); err != nil {
-			return sum, err
-		}
-		for i := range result.Changes {
-			result.Changes[i].Apply()
-		}
-		for j := range result.Outputs {
-			for k, f := range rule.Routes[0].Fields {
-				record[f.Name] = result.Outputs[j].Fields[k]
-			}
-			if err := sum.AddRecord(name, record); err != nil {
-				return sum, err
-			}
+		if err := s.take(&events[i].event); err != nil {
+			return sum, nil, err
 		}
 	}
-	return sum, nil
+	return sum, s, nil
+}
+
+// emptied holds that nothing is left of windows when all have closed.
+func emptied(rule *rules.Rule, s *solo) error {
+	if rule.Window == nil {
+		return nil
+	}
+	if err := s.end(); err != nil {
+		return err
+	}
+	if n := len(s.rows.rows); n > 0 {
+		return fmt.Errorf("%d cells are left when all windows have closed", n)
+	}
+	return nil
+}
+
+// positions says where in an output the fields are that are summed up.
+func positions(rule *rules.Rule, name string) ([]int, error) {
+	var out []int
+	for _, field := range workload.Fields(name) {
+		at := slices.IndexFunc(rule.Routes[0].Fields, func(f rules.Output) bool { return f.Name == field })
+		if at < 0 {
+			return nil, fmt.Errorf("the outputs of %s have no %s", name, field)
+		}
+		out = append(out, at)
+	}
+	return out, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"testing/fstest"
 
 	"github.com/millrace-io/millrace/bench/baseline"
@@ -9,22 +10,21 @@ import (
 	"github.com/millrace-io/millrace/schemas"
 )
 
-// inputFile declares the stream of events; its topic is set by each run, as that of the outputs is.
-const inputFile = `domain: bench
-streams:
-  changes: {topic: bench.changes, schema: preference.Change, key: user_id, time: occurred_at}
-`
-
-// outputFiles declare what the workloads write.
-var outputFiles = map[string]string{
-	"w1":    "  risks: {topic: bench.risks, schema: bench.Risk, key: user_id}\n",
-	"count": "  counts: {topic: bench.counts, schema: bench.Count, key: user_id}\n",
+// definition is a workload as a domain team would write it. Its topics are set by each run.
+type definition struct {
+	input  string // declares the stream of events
+	output string // and that of the results
+	rule   string
 }
 
-// ruleFiles are the workloads as a domain team would write them.
-var ruleFiles = map[string]string{
-	"w1": `domain: bench
-rules:
+const (
+	changes  = "  changes: {topic: bench.changes, schema: preference.Change, key: user_id, time: occurred_at}\n"
+	payments = "  payments: {topic: bench.payments, schema: commerce.Payment, key: user_id, time: occurred_at, out_of_order: 5s}\n"
+)
+
+var definitions = map[string]definition{
+	"w1": {
+		changes, "  risks: {topic: bench.risks, schema: bench.Risk, key: user_id}\n", `
   - name: w1
     from: {change: bench.changes}
     where: change.attribute == "country" && change.confidence >= 0.6
@@ -39,8 +39,27 @@ rules:
       risk: change.confidence * 80 + change.score * 20
     to: bench.risks
 `,
-	"count": `domain: bench
-rules:
+	},
+	"w2": {
+		payments, "  spend: {topic: bench.spend, schema: bench.Spend, key: user_id}\n", `
+  - name: w2
+    from: {payment: bench.payments}
+    by: payment.user_id
+    window: {size: 5m, hop: 1m}
+    select:
+      user_id: key
+      window_start: to_millis(window.start)
+      window_end: to_millis(window.end)
+      n: count()
+      sum: sum(payment.amount)
+      avg: avg(payment.amount)
+    having: sum(payment.amount) > 1000
+    emit: final
+    to: bench.spend
+`,
+	},
+	"count": {
+		changes, "  counts: {topic: bench.counts, schema: bench.Count, key: user_id}\n", `
   - name: count
     from: {change: bench.changes}
     by: change.user_id
@@ -49,20 +68,40 @@ rules:
     select: {user_id: key, n: count()}
     to: bench.counts
 `,
+	},
 }
+
+// spendSchema is the output of w2.
+const spendSchema = `{"type":"record","namespace":"bench","name":"Spend","fields":[
+	{"name":"user_id","type":"string"},
+	{"name":"window_start","type":"long"},
+	{"name":"window_end","type":"long"},
+	{"name":"n","type":"long"},
+	{"name":"sum","type":"double"},
+	{"name":"avg","type":"double"}]}`
 
 // loadRule compiles a workload's rule.
 func loadRule(workloadName string) (*rules.Set, error) {
+	d, ok := definitions[workloadName]
+	if !ok {
+		return nil, fmt.Errorf("no rule for workload %q", workloadName)
+	}
+	return d.load()
+}
+
+func (d definition) load() (*rules.Set, error) {
 	catalog, err := schemas.LoadCatalog(fstest.MapFS{
 		"preference/Change.avsc": {Data: []byte(workload.Schema(workload.Change))},
+		"commerce/Payment.avsc":  {Data: []byte(workload.Schema(workload.Payment))},
 		"bench/Risk.avsc":        {Data: []byte(baseline.RiskSchema)},
 		"bench/Count.avsc":       {Data: []byte(baseline.CountSchema)},
+		"bench/Spend.avsc":       {Data: []byte(spendSchema)},
 	})
 	if err != nil {
 		return nil, err
 	}
 	return rules.Load(fstest.MapFS{
-		"bench/streams.yaml": {Data: []byte(inputFile + outputFiles[workloadName])},
-		"bench/rules.yaml":   {Data: []byte(ruleFiles[workloadName])},
+		"bench/streams.yaml": {Data: []byte("domain: bench\nstreams:\n" + d.input + d.output)},
+		"bench/rules.yaml":   {Data: []byte("domain: bench\nrules:" + d.rule)},
 	}, rules.Options{Catalog: catalog})
 }

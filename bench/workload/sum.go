@@ -54,6 +54,25 @@ func (s *Sum) AddRecord(rule string, record map[string]any) error {
 	return nil
 }
 
+// AddValues adds an output given by the values of its fields, in the order of Fields.
+func (s *Sum) AddValues(rule string, values ...any) error {
+	line, err := appendValues(nil, rule, parts(rule), values)
+	if err != nil {
+		return err
+	}
+	s.AddLine(line)
+	return nil
+}
+
+// Fields names the fields that the line of a rule's output consists of.
+func Fields(rule string) []string {
+	var names []string
+	for _, p := range parts(rule) {
+		names = append(names, p.field)
+	}
+	return names
+}
+
 // form says how a field is written in a line.
 type form uint8
 
@@ -118,28 +137,35 @@ func parts(rule string) []part {
 // AppendLine appends the line of a rule's decoded output.
 func AppendLine(b []byte, rule string, record map[string]any) ([]byte, error) {
 	ps := parts(rule)
-	if ps == nil {
-		return nil, fmt.Errorf("no rule %q; there are %v", rule, Rules)
+	values := make([]any, len(ps))
+	for i, p := range ps {
+		var ok bool
+		if values[i], ok = record[p.field]; !ok {
+			return nil, fmt.Errorf("an output of %s lacks %s", rule, p.field)
+		}
+	}
+	return appendValues(b, rule, ps, values)
+}
+
+func appendValues(b []byte, rule string, ps []part, values []any) ([]byte, error) {
+	if len(ps) == 0 || len(values) != len(ps) {
+		return nil, fmt.Errorf("%d values for rule %q; there are %v", len(values), rule, Rules)
 	}
 	for i, p := range ps {
 		if i > 0 {
 			b = append(b, '|')
 		}
-		value, ok := record[p.field]
-		if !ok {
-			return nil, fmt.Errorf("an output of %s lacks %s", rule, p.field)
-		}
 		if p.form == asText {
-			text, ok := textOf(value)
+			text, ok := textOf(values[i])
 			if !ok {
-				return nil, fmt.Errorf("%s of an output of %s is %T, not text", p.field, rule, value)
+				return nil, fmt.Errorf("%s of an output of %s is %T, not text", p.field, rule, values[i])
 			}
 			b = append(b, text...)
 			continue
 		}
-		number, ok := numberOf(value)
+		number, ok := numberOf(values[i])
 		if !ok {
-			return nil, fmt.Errorf("%s of an output of %s is %T, not a number", p.field, rule, value)
+			return nil, fmt.Errorf("%s of an output of %s is %T, not a number", p.field, rule, values[i])
 		}
 		b = strconv.AppendInt(b, p.form.integer(number), 10)
 	}
