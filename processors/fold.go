@@ -38,7 +38,7 @@ func (f *folds) closing(start, end int64) (*pane, error) {
 	x, ok := h.memo.(*fold)
 	if !ok {
 		x = &fold{from: start, middle: start, next: start}
-		h.memo = x
+		h.own().memo = x
 	}
 	return f.slide(x, start, end)
 }
@@ -177,4 +177,4 @@ func (f *folds) added(key int64) {
 }
 
 // drop forgets the fold of the head.
-func (f *folds) drop() { f.series.head.memo = nil }
+func (f *folds) drop() { f.series.head.forget() }

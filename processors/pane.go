@@ -221,5 +221,8 @@ func (l *layout) decode(b []byte, p *pane, key int64) error {
 	if err == nil && (p.count < 0 || p.count > 0 && accs != len(l.columns)) {
 		err = errCell
 	}
+	if l.traced && p.trace == nil && p.count > 0 { // written before a route wanted any of it
+		p.trace = &trace{confidence: 1}
+	}
 	return err
 }

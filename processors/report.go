@@ -16,17 +16,27 @@ type reporter struct {
 	layout *layout
 	env    *rules.Env
 	first  []int  // aggregates that having needs
+	keyed  bool   // having may need the key
 	rest   []int  // the others
 	finger []byte // scratch
 }
 
 // view is what a pane stands for.
 type view struct {
-	entity     string
+	entity     string // "" for that of row, whose key need not be read then for a result that having drops
+	row        *Row
 	start, end int64  // of the window
 	number     int64  // of a counting window
 	cause      *Event // the record that led to the result; nil for one that time or a full window brings
 	due        int64  // the deadline that brought the result, 0 for none
+}
+
+// name is the entity.
+func (v *view) name() string {
+	if v.entity == "" && v.row != nil {
+		v.entity, _, _ = strings.Cut(v.row.Key, "\x00")
+	}
+	return v.entity
 }
 
 // emission is what is remembered of the results of one window.
@@ -38,6 +48,7 @@ type emission struct {
 func newReporter(rule *rules.Rule, env *rules.Env) *reporter {
 	routes := newRoutes(rule)
 	o := &reporter{rule: rule, routes: routes, layout: newLayout(rule, routes), env: env}
+	o.keyed = rule.Having == nil || strings.Contains(rule.Having.Canonical(), "key")
 	env.Group = make([]any, len(rule.Aggregates))
 	for i := range rule.Aggregates {
 		if rule.Having != nil && refersTo(rule.Having, i) {
@@ -98,7 +109,10 @@ func (o *reporter) answer(v *view, p *pane, r *Result) (answer, error) {
 	}
 	env := o.env
 	env.Reset()
-	env.Key, env.Start, env.End, env.Now = v.entity, v.start, v.end, a.at
+	env.Start, env.End, env.Now = v.start, v.end, a.at
+	if o.keyed {
+		env.Key = v.name()
+	}
 	if h := o.rule.Having; h != nil {
 		if err := o.fill(p, o.first); err != nil {
 			return a, err
@@ -107,6 +121,7 @@ func (o *reporter) answer(v *view, p *pane, r *Result) (answer, error) {
 			return a, evalError(o.rule, env)
 		}
 	}
+	env.Key = v.name()
 	if err := o.fill(p, o.rest); err != nil {
 		return a, err
 	}

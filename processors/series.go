@@ -26,7 +26,7 @@ type series[T any] struct {
 
 	// The step.
 	state   State
-	entity  string
+	entity  string // "" for that of row
 	row     *Row
 	head    *head[T]
 	loaded  []leaf[T]
@@ -41,7 +41,8 @@ type series[T any] struct {
 	fresh   *head[T] // for an entity that has none
 	edit    Edit
 
-	free []*head[T] // of entities that have no items any more
+	free  []*head[T] // of entities that have no items any more
+	blank rest       // of heads that have none of their own
 }
 
 // itemCodec is how the items of a series are written; key is an item's key, from which times in it are not far.
@@ -109,6 +110,7 @@ func (s *series[T]) openRow(state State, row *Row) {
 	s.begin(state, entity, row)
 }
 
+// begin begins a step with a row; the entity may be left to when it is needed.
 func (s *series[T]) begin(state State, entity string, row *Row) {
 	clear(s.staged)
 	clear(s.loaded)
@@ -125,17 +127,6 @@ func (s *series[T]) begin(state State, entity string, row *Row) {
 	s.marks, s.made, s.counted = s.head.marks, s.head.made, s.head.counted
 }
 
-func (s *series[T]) newHead() *head[T] {
-	if n := len(s.free); n > 0 {
-		h := s.free[n-1]
-		s.free = s.free[:n-1]
-		return h
-	}
-	h := &head[T]{}
-	h.inline.of = s
-	return h
-}
-
 // list gives the list at position n of the directory, the head's own if it has none.
 func (s *series[T]) list(n int) (*leaf[T], error) {
 	for i := range s.loaded {
@@ -145,22 +136,28 @@ func (s *series[T]) list(n int) (*leaf[T], error) {
 	}
 	l := leaf[T]{n: n, row: s.row, chunk: &s.head.inline}
 	if len(s.head.directory) > 0 {
-		number := s.head.directory[n].number
+		x := &s.head.directory[n]
 		var err error
-		if l.row, err = s.chunkRow(number); err != nil {
+		if l.row, err = s.chunkRow(x); err != nil {
 			return nil, err
 		}
 		var ok bool
 		if l.chunk, ok = l.row.Value.(*chunk[T]); !ok || len(l.chunk.entries) == 0 {
-			return nil, fmt.Errorf("%w: chunk %d of %q is missing", errCell, number, s.row.Key)
+			return nil, fmt.Errorf("%w: %q of %q is missing", errCell, x.cell, s.row.Key)
 		}
 	}
 	s.loaded = append(s.loaded, l)
 	return &s.loaded[len(s.loaded)-1], nil
 }
 
-func (s *series[T]) chunkRow(number uint64) (*Row, error) {
-	return s.state.Row(s.entity, s.cell+strconv.FormatUint(number, 36))
+func (s *series[T]) chunkRow(x *span) (*Row, error) {
+	if s.entity == "" {
+		s.entity, _, _ = strings.Cut(s.row.Key, "\x00")
+	}
+	if x.cell == "" {
+		x.cell = s.cell + strconv.FormatUint(x.number, 36)
+	}
+	return s.state.Row(s.entity, x.cell)
 }
 
 // cursor is a place in a series: before an item, or at the end. It is good until the step is over.
@@ -246,6 +243,9 @@ func (s *series[T]) remove(c cursor[T]) {
 }
 
 func (s *series[T]) stage(x stagedChange[T]) { s.staged = append(s.staged, x) }
+
+// changed reports whether the step has staged anything.
+func (s *series[T]) changed() bool { return len(s.staged) > 0 || s.rewrite }
 
 // number counts the records of the entity, as long as there are items, and gives how many there were before.
 func (s *series[T]) number() int64 {

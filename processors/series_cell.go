@@ -8,9 +8,16 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// head is the first cell of a series: its items, or where they are.
+// head is the first cell of a series: its items, or where they are. Most heads have few items and nothing else, and lie in
+// one piece of memory.
 type head[T any] struct {
-	inline    chunk[T] // the items while there is no directory
+	inline chunk[T] // the items while there is no directory
+	*rest           // never nil; that of the series, which must not be changed, while there is nothing in it
+	few    [2]entry[T]
+}
+
+// rest is what heads of many items have, and what operators want to be kept.
+type rest struct {
 	directory []span
 	made      uint64 // number of the last chunk
 	counted   int64  // records, if that is of interest
@@ -19,6 +26,33 @@ type head[T any] struct {
 	// What is not written down.
 	hint hint
 	memo any // of the operator, about items as they are: it clears it in an Edit that makes it wrong
+}
+
+// newHead gives an empty head.
+func (s *series[T]) newHead() *head[T] {
+	if n := len(s.free); n > 0 {
+		h := s.free[n-1]
+		s.free = s.free[:n-1]
+		return h
+	}
+	h := &head[T]{rest: &s.blank}
+	h.inline = chunk[T]{of: s, entries: h.few[:0]}
+	return h
+}
+
+// own makes the rest of the head one that can be changed.
+func (h *head[T]) own() *rest {
+	if h.rest == &h.inline.of.blank {
+		h.rest = &rest{}
+	}
+	return h.rest
+}
+
+// forget drops the operator's memo.
+func (h *head[T]) forget() {
+	if h.memo != nil {
+		h.memo = nil
+	}
 }
 
 // chunk is a list of items of a series, and the cell of those that do not lie in the head.
@@ -32,7 +66,8 @@ type chunk[T any] struct {
 type span struct {
 	first  int64 // no key in it is smaller, none in the chunk before is larger
 	number uint64
-	tied   bool // the chunk before has items of the key first, too
+	tied   bool   // the chunk before has items of the key first, too
+	cell   string // its name, once it was needed
 }
 
 // hint remembers the first key above from, as far as that is known: it lies in a chunk.
@@ -64,10 +99,11 @@ func (s *series[T]) learn(key int64) error {
 	if err != nil {
 		return err
 	}
-	s.head.hint = hint{true, key, math.MaxInt64}
+	x := hint{true, key, math.MaxInt64}
 	if e := c.entry(); e != nil {
-		s.head.hint.key = e.key
+		x.key = e.key
 	}
+	s.head.own().hint = x
 	return nil
 }
 
@@ -175,8 +211,7 @@ func (s *series[T]) decode(b []byte) (Cell, error) {
 	if len(b) == 0 || b[0] != formatHead && b[0] != formatChunk {
 		return nil, fmt.Errorf("%w: unknown format %v", errCell, b[:min(1, len(b))])
 	}
-	h := &head[T]{}
-	h.inline.of = s
+	h := s.newHead()
 	if shape, err := h.decode(b[1:]); err != nil || shape != s.shape {
 		return nil, err
 	}
@@ -193,11 +228,11 @@ func (h *head[T]) decode(b []byte) (shape uint64, err error) {
 		case headShape:
 			shape, foreign = v, v != h.inline.of.shape
 		case headMark, headMark + 1, headMark + 2:
-			h.marks[n-headMark] = protowire.DecodeZigZag(v)
+			h.own().marks[n-headMark] = protowire.DecodeZigZag(v)
 		case headMade:
-			h.made = v
+			h.own().made = v
 		case headCounted:
-			h.counted = int64(v)
+			h.own().counted = int64(v)
 		case headDirectory:
 			return h.decodeDirectory(p)
 		case headItem:
@@ -224,7 +259,7 @@ func (h *head[T]) decodeDirectory(b []byte) error {
 		if i := len(h.directory) - 1; m < 0 || i >= 0 && h.directory[i].first > last {
 			return errCell
 		}
-		h.directory = append(h.directory, span{last, number >> 1, number&1 == 1})
+		h.own().directory = append(h.directory, span{first: last, number: number >> 1, tied: number&1 == 1})
 		b = b[n+m:]
 	}
 	return nil

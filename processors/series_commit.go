@@ -15,7 +15,7 @@ type leafPlan[T any] struct {
 	middle  bool        // something is inserted before items that stay
 	piece   int         // items to a chunk when the list is split
 	chunks  []*chunk[T] // that splitting adds
-	numbers uint64      // of the first of them, less one
+	spans   []span      // of them
 }
 
 // commit adds the changes of the rows to r. edit, which may be nil, changes the items that were touched. The step is over.
@@ -142,7 +142,7 @@ func (s *series[T]) expiredChunk(n int) (bool, error) {
 // drop deletes the chunks of which nothing is left.
 func (s *series[T]) drop(r *Result) error {
 	for n := range s.gone {
-		row, err := s.chunkRow(s.head.directory[n].number)
+		row, err := s.chunkRow(&s.head.directory[n])
 		if err != nil {
 			return err
 		}
@@ -200,15 +200,15 @@ func (s *series[T]) split(l *leaf[T], r *Result) error {
 		added--
 	}
 	s.rewrite = true
-	l.plan.numbers = s.made
 	for range added {
 		s.made++
-		row, err := s.chunkRow(s.made)
+		x := span{number: s.made}
+		row, err := s.chunkRow(&x)
 		if err != nil {
 			return err
 		}
 		c := &chunk[T]{of: s}
-		l.plan.chunks = append(l.plan.chunks, c)
+		l.plan.chunks, l.plan.spans = append(l.plan.chunks, c), append(l.plan.spans, x)
 		r.Changes = append(r.Changes, Change{Row: row, Value: c})
 	}
 	return nil
@@ -227,7 +227,10 @@ func (s *series[T]) Apply() {
 	if h == s.fresh {
 		s.fresh = nil
 	}
-	h.marks, h.made, h.counted = s.marks, s.made, s.counted
+	if s.marks != h.marks || s.made != h.made || s.counted != h.counted {
+		x := h.own()
+		x.marks, x.made, x.counted = s.marks, s.made, s.counted
+	}
 	s.weighTouched()
 	s.cutLists()
 	s.sortStaged()
@@ -245,7 +248,7 @@ func (s *series[T]) recycle(h *head[T]) {
 		return
 	}
 	clear(h.inline.entries)
-	*h = head[T]{inline: chunk[T]{of: s, entries: h.inline.entries[:0]}}
+	h.inline, h.rest = chunk[T]{of: s, entries: h.inline.entries[:0]}, &s.blank
 	s.free = append(s.free, h)
 }
 
@@ -276,7 +279,7 @@ func (s *series[T]) cutLists() {
 			}
 		}
 	}
-	if s.head.hint.key < s.cut {
+	if s.head.hint.known && s.head.hint.key < s.cut {
 		s.head.hint.known = false
 	}
 }
@@ -294,20 +297,26 @@ func (s *series[T]) sortStaged() {
 
 // make makes a change.
 func (s *series[T]) make(x *stagedChange[T]) {
-	c, hint := x.chunk, &s.head.hint
+	c, hint := x.chunk, &s.head.hint // which can be changed if it is known
 	switch x.kind {
 	case itemTouched:
 	case itemRemoved:
 		e := &c.entries[x.at]
 		c.bytes -= s.size(e)
-		hint.known = hint.known && hint.key != e.key
+		if hint.known && hint.key == e.key {
+			hint.known = false
+		}
 		c.entries = slices.Delete(c.entries, x.at, x.at+1)
 	case itemInserted:
 		c.bytes += s.size(&x.entry)
 		if key := x.entry.key; hint.known && key > hint.from && key < hint.key {
 			hint.key = key
 		}
+		moves := len(c.entries) == cap(c.entries)
 		c.entries = slices.Insert(c.entries, x.at, x.entry)
+		if moves && c == &s.head.inline {
+			clear(s.head.few[:]) // they lie elsewhere now
+		}
 	}
 }
 
@@ -331,6 +340,9 @@ func (s *series[T]) redirect() {
 // deal spreads the items of a list over its chunks.
 func (s *series[T]) deal(l *leaf[T]) {
 	h, entries := s.head, l.chunk.entries
+	if l.plan.chunks != nil {
+		h.own()
+	}
 	at := l.n // where the next chunk belongs in the directory
 	if l.row != s.row {
 		h.directory[at].first = min(h.directory[at].first, entries[0].key)
@@ -351,8 +363,10 @@ func (s *series[T]) deal(l *leaf[T]) {
 		n := min(l.plan.piece, len(entries))
 		c.entries, entries = append(make([]entry[T], 0, listMost), entries[:n]...), entries[n:]
 		c.weigh()
-		first := c.entries[0].key
-		h.directory = slices.Insert(h.directory, at, span{first, l.plan.numbers + uint64(i) + 1, any && last == first})
+		x := l.plan.spans[i]
+		x.first = c.entries[0].key
+		x.tied = any && last == x.first
+		h.directory = slices.Insert(h.directory, at, x)
 		last, any = c.last()
 		at++
 	}

@@ -327,7 +327,7 @@ func FuzzDecodeSeries(f *testing.F) {
 	h.inline.entries = []entry[word]{{1, word{5, 2}}, {1, word{6, 0}}, {9, word{1, 1}}}
 	f.Add(h.Append(nil))
 	f.Add(h.inline.Append(nil))
-	f.Add((&head[word]{inline: chunk[word]{of: s}, directory: []span{{1, 1, false}, {4, 2, true}}, made: 2, marks: [marksMost]int64{1, -1}}).Append(nil))
+	f.Add((&head[word]{inline: chunk[word]{of: s}, rest: &rest{directory: []span{{first: 1, number: 1}, {first: 4, number: 2, tied: true}}, made: 2, counted: 5, marks: [marksMost]int64{1, -1}}}).Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := s.decode(b)
 		if err != nil || c == nil {

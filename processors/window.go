@@ -233,7 +233,7 @@ func (w *windows) expiry(h *head[slice], fired int64) int64 {
 // Fire implements Timed.
 func (w *windows) Fire(s State, row *Row, at int64, r *Result) error {
 	w.begin(-1)
-	w.series.openRow(s, row)
+	w.series.begin(s, "", row)
 	clear(w.env.Records)
 	w.env.Item = nil
 	var err error
@@ -248,12 +248,15 @@ func (w *windows) Fire(s State, row *Row, at int64, r *Result) error {
 	if err != nil {
 		return err
 	}
-	w.series.expire(w.live(at))
+	live := w.live(at)
 	if len(w.series.head.directory) > 0 {
-		if err := w.series.learn(w.live(at) - 1); err != nil {
+		if err := w.series.learn(live - 1); err != nil {
 			return err
 		}
+	} else if last, _ := w.series.head.inline.last(); last >= live && !w.series.changed() {
+		return nil // the most frequent end of a window
 	}
+	w.series.expire(live)
 	return w.series.commit(r, w)
 }
 
@@ -276,7 +279,7 @@ func (w *windows) final(at int64, r *Result) error {
 	if err != nil || p == nil {
 		return err
 	}
-	v := view{entity: w.series.entity, start: start, end: end, due: at}
+	v := view{row: w.series.row, start: start, end: end, due: at}
 	if _, _, err := w.report.report(&v, p, last, r); err != nil {
 		w.folds.drop()
 		return err

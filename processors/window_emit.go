@@ -194,7 +194,7 @@ func (w *windows) interim(start, at int64, r *Result) error {
 		return err
 	}
 	n := w.neighbour(start)
-	v := view{entity: w.series.entity, start: start, end: end, due: at}
+	v := view{row: w.series.row, start: start, end: end, due: at}
 	last, emitted, err := w.report.report(&v, p, n.sent(), r)
 	if err != nil || !emitted || w.closed(end, at) {
 		return err
