@@ -76,6 +76,10 @@ func newWindow(rule *rules.Rule) (Operator, error) {
 		return newWindows(rule), nil
 	case rules.Counting:
 		return newCounting(rule), nil
+	case rules.Session:
+		return newSessions(rule), nil
+	case rules.Sliding:
+		return newSliding(rule), nil
 	}
 	return nil, fmt.Errorf("rule %s: no operator for its window", rule.ID)
 }
