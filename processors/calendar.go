@@ -17,6 +17,9 @@ func (c *calendar) add(r *Row, at int64) {
 		return
 	}
 	r.due = at
+	if r.part == 0 { // while its key is at hand
+		r.part = uint8(part(r.Key))
+	}
 	if c.rows == nil {
 		c.rows = map[int64][]*Row{}
 	}

@@ -42,7 +42,7 @@ type Task struct {
 // Fired is how far deadlines have been fired: all before At, and at At those of rows whose part is at most Part.
 type Fired struct {
 	At   int64
-	Part int // 0 to lastPart
+	Part int // 1 to lastPart
 }
 
 // A deadline with many rows is fired in parts, so that a transaction need not hold all of them.
@@ -312,10 +312,9 @@ func (t *Task) begin(at int64) {
 	}
 	parts := make([][]*Row, lastPart+1)
 	for _, r := range rows {
-		n := part(r.Key)
-		parts[n] = append(parts[n], r)
+		parts[r.part] = append(parts[r.part], r)
 	}
-	t.fired.Part, t.firing, t.parts = 0, parts[0], parts[1:]
+	t.fired.Part, t.firing, t.parts = 1, parts[1], parts[2:]
 }
 
 // Divisible reports whether State can be taken: no part of a deadline is half fired.
