@@ -61,6 +61,7 @@ func (c *counting) Step(s State, e *Event, r *Result) error {
 		next.number = old.number
 		c.layout.copy(&next.pane, &old.pane)
 	}
+	c.layout.order = next.pane.count
 	if err := c.layout.check(&next.pane); err != nil {
 		return err
 	}

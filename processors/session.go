@@ -222,8 +222,8 @@ func (w *sessions) foresee(deadline int64) {
 
 // settle puts down the first deadline, if the step has found it.
 func (w *sessions) settle() {
-	if w.next.at != 0 {
-		w.series.head.memo = w.next
+	if h := w.series.head; w.next.at != 0 && len(h.directory) > 0 {
+		h.own().memo = w.next
 	}
 }
 

@@ -41,7 +41,7 @@ func (s *sums) of(h *head[moment]) *summed {
 	x, ok := h.memo.(*summed)
 	if !ok {
 		x = &summed{}
-		h.memo = x
+		h.own().memo = x
 	}
 	return x
 }
