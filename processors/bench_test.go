@@ -14,6 +14,7 @@ const (
 {"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}`
 	spendSchema = `{"type":"record","name":"Spend","namespace":"pay","fields":[{"name":"user_id","type":"string"},{"name":"n","type":"long","default":0},
 {"name":"sum","type":["null","double"],"default":null},{"name":"avg","type":["null","double"],"default":null},{"name":"most","type":["null","double"],"default":null},
+{"name":"deviation","type":["null","double"],"default":null},
 {"name":"window_start","type":{"type":"long","logicalType":"timestamp-millis"}},{"name":"window_end","type":{"type":"long","logicalType":"timestamp-millis"}}]}`
 	payStreams = `domain: pay
 streams:

@@ -1,7 +1,9 @@
 package processors
 
 import (
+	"bytes"
 	"encoding/hex"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,4 +86,88 @@ func TestStateV1Loads(t *testing.T) {
 			}
 		})
 	}
+}
+
+var writeState = flag.Bool("write-state", false, "write the cells of testdata/state/v2 that are not there")
+
+// everything is the layout of a rule with every function, over arguments of their own.
+func everything() *layout {
+	var all []rules.Aggregate
+	for f := rules.Count; f <= rules.StdDev; f++ {
+		all = append(all, rules.Aggregate{Func: f, N: 3, Q: 0.5})
+	}
+	return manual(all...)
+}
+
+// goldenPane is a pane of n records, the i-th of which has i in every argument, but for every fifth, which has null.
+func goldenPane(l *layout, n int) pane {
+	var p pane
+	ids := []string{"00000000-0000-4000-8000-00000000000a", "e2"}
+	for i := range n {
+		f := fact{at: int64(1000 + i)}
+		for range l.columns {
+			if f.values = append(f.values, int64(i)); i%5 == 4 {
+				f.values[len(f.values)-1] = nil
+			}
+		}
+		f.EventID, f.Confidence, f.Version = ids[i%2], 0.5, map[string]int64{"eu": int64(i)}
+		take(l, &p, f)
+	}
+	return p
+}
+
+// TestStateV2Loads: cells as this format writes them, some with more records than sketches count exactly.
+func TestStateV2Loads(t *testing.T) {
+	l := everything()
+	s := newSeries(sliceCodec{l}, cellWindows, 0xa1, func(*head[slice], int64) int64 { return Never })
+	one, many := goldenPane(l, 3), goldenPane(l, 1500)
+	full := s.newHead()
+	full.inline.entries = []entry[slice]{
+		{1000, slice{pane: one}},
+		{2000, slice{sent: &emission{n: 2, selected: []byte("abc")}}},
+		{3000, slice{pane: many, sent: &emission{n: 1}, news: true}},
+	}
+	full.own().marks, full.rest.counted = [marksMost]int64{4000, 5000, 3000}, 1503
+	split := s.newHead()
+	split.own().directory = []span{{first: 1000, number: 1}, {first: 3000, number: 7}, {first: 3000, number: 3, tied: true}}
+	split.rest.made = 7
+	count := manual(rules.Aggregate{Func: rules.Count})
+	for name, tt := range map[string]struct {
+		cell   Cell
+		decode func([]byte) (Cell, error)
+	}{
+		"group":          {&group{layout: l, shape: 0xa1, pane: many, emission: emission{7, []byte("s")}}, func(b []byte) (Cell, error) { return decodeGroup(b, l, 0xa1) }},
+		"group-count":    {&group{layout: count, shape: 0xa1, pane: goldenPane(count, 2), emission: emission{2, nil}}, func(b []byte) (Cell, error) { return decodeGroup(b, count, 0xa1) }},
+		"counting":       {&run{layout: l, shape: 0xa1, number: 12, pane: one}, (&counting{layout: l, shape: 0xa1}).Decode},
+		"slices":         {full, s.decode},
+		"slices-chunk":   {&chunk[slice]{of: s, entries: full.inline.entries[:2]}, s.decode},
+		"slices-chunked": {split, s.decode},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := tt.cell.Append(nil)
+			path := filepath.Join("..", "testdata", "state", "v2", name+".hex")
+			if _, err := os.Stat(path); *writeState && os.IsNotExist(err) {
+				if err := os.WriteFile(path, hexLines(want), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cell, err := tt.decode(golden(t, "v2", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := cell.Append(nil); !bytes.Equal(got, want) {
+				t.Errorf("the cell reads as %x, want %x", got, want)
+			}
+		})
+	}
+}
+
+// hexLines is a cell as a file has it.
+func hexLines(b []byte) []byte {
+	var out []byte
+	for len(b) > 0 {
+		n := min(len(b), 50)
+		out, b = append(hex.AppendEncode(out, b[:n]), '\n'), b[n:]
+	}
+	return out
 }

@@ -35,6 +35,7 @@ type series[T any] struct {
 	counted int64
 	rewrite bool  // the head
 	cut     int64 // items with smaller keys have expired
+	moved   bool  // the directory has to be changed
 	gone    int   // leading chunks that have expired
 	empty   bool  // nothing is left
 	made    uint64
@@ -116,7 +117,7 @@ func (s *series[T]) begin(state State, entity string, row *Row) {
 	clear(s.loaded)
 	s.staged, s.loaded = s.staged[:0], s.loaded[:0]
 	s.state, s.entity, s.row = state, entity, row
-	s.rewrite, s.cut, s.gone, s.empty, s.edit = false, math.MinInt64, 0, false, nil
+	s.rewrite, s.moved, s.cut, s.gone, s.empty, s.edit = false, false, math.MinInt64, 0, false, nil
 	s.head, _ = row.Value.(*head[T])
 	if s.head == nil {
 		if s.fresh == nil {

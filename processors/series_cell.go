@@ -109,6 +109,10 @@ func (s *series[T]) learn(key int64) error {
 
 // find is the position of the first chunk that may have an item with a key of key or more.
 func (h *head[T]) find(key int64) int {
+	n := len(h.directory)
+	if n < 2 || h.directory[n-1].first < key { // most look for the latest
+		return max(n-1, 0)
+	}
 	i, found := slices.BinarySearchFunc(h.directory, key, func(s span, key int64) int { return sign(s.first < key, s.first > key) })
 	if found && !h.directory[i].tied {
 		return i
@@ -118,6 +122,10 @@ func (h *head[T]) find(key int64) int {
 
 // last is the position of the chunk where an item behind all with keys up to key belongs.
 func (h *head[T]) last(key int64) int {
+	n := len(h.directory)
+	if n < 2 || h.directory[n-1].first <= key {
+		return max(n-1, 0)
+	}
 	i, _ := slices.BinarySearchFunc(h.directory, key, func(s span, key int64) int { return sign(s.first <= key, s.first > key) })
 	return max(i-1, 0)
 }

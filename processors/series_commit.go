@@ -64,7 +64,7 @@ func (s *series[T]) tally() {
 			l.plan.grown += s.size(&x.entry)
 			l.plan.middle = l.plan.middle || x.at < len(l.chunk.entries)
 			if d := s.head.directory; len(d) > 0 && x.entry.key < d[l.n].first {
-				s.rewrite = true
+				s.rewrite, s.moved = true, true
 			}
 		case itemRemoved:
 			l.plan.longer--
@@ -147,12 +147,12 @@ func (s *series[T]) drop(r *Result) error {
 			return err
 		}
 		r.Changes = append(r.Changes, Change{Row: row})
-		s.rewrite = true
+		s.rewrite, s.moved = true, true
 	}
 	for i := range s.loaded {
 		if l := &s.loaded[i]; l.plan.changed && l.row != s.row && l.length() == 0 {
 			r.Changes = append(r.Changes, Change{Row: l.row})
-			s.rewrite = true
+			s.rewrite, s.moved = true, true
 		}
 	}
 	return nil
@@ -199,7 +199,7 @@ func (s *series[T]) split(l *leaf[T], r *Result) error {
 	if l.row != s.row {
 		added--
 	}
-	s.rewrite = true
+	s.rewrite, s.moved = true, true
 	for range added {
 		s.made++
 		x := span{number: s.made}
@@ -237,7 +237,7 @@ func (s *series[T]) Apply() {
 	for i := range s.staged {
 		s.make(&s.staged[i])
 	}
-	if len(h.directory) > 0 || len(s.loaded) > 0 && s.loaded[0].plan.chunks != nil {
+	if s.moved {
 		s.redirect()
 	}
 }

@@ -80,7 +80,7 @@ func (w *windows) closed(end, clock int64) bool { return end+w.lateness <= clock
 // live is the first key of slices that have an open window at the time clock.
 func (w *windows) live(clock int64) int64 {
 	if clock < math.MinInt64+w.size+w.lateness {
-		return math.MinInt64
+		return math.MinInt64 + 1
 	}
 	return clock - w.lateness - w.size + 1
 }
@@ -164,6 +164,24 @@ func (w *windows) take(entity string, e *Event, r *Result) error {
 	}
 	w.layout.add(&x.pane)
 	x.sent, x.news = w.own, w.rule.Emit == rules.EmitEvery
+	return w.foresee(e.Clock)
+}
+
+// foresee has the head written if the record's slice, which is new, is the first of all: its deadline may come before the
+// one that the row is registered for.
+func (w *windows) foresee(clock int64) error {
+	h, before := w.series.head, w.live(clock)-1
+	if len(h.directory) == 0 {
+		return nil // the head is written anyway
+	}
+	first, exact := h.above(before)
+	if !exact {
+		if err := w.series.learn(before); err != nil {
+			return err
+		}
+		first, _ = h.above(before)
+	}
+	w.series.rewrite = w.series.rewrite || w.start < first
 	return nil
 }
 
