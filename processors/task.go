@@ -56,7 +56,7 @@ func part(key string) int {
 	for i := range len(key) {
 		h = (h ^ uint32(key[i])) * 16777619
 	}
-	return int((h>>16)^h&0xff&lastPart) & lastPart
+	return max(1, int(h>>24)) // 1 to lastPart
 }
 
 // through is the deadline up to which the row has been fired.
