@@ -134,8 +134,8 @@ func textTerm(t *term) *term {
 	return &term{op: opText, typ: typ, args: []*term{t}, src: t.src, from: t.from, to: t.to}
 }
 
-// nameKey names the group's key: as the streams' key field, if all are keyed
-// by it, else after the expression.
+// nameKey names the key of each input, and that of the group: as the streams'
+// key field, if all are keyed by it, else after the expressions.
 func (r *ruleChecker) nameKey(out *checkedRule) {
 	names, texts := []string{}, []string{}
 	anonymous := make([]string, len(out.aliases))
@@ -148,11 +148,19 @@ func (r *ruleChecker) nameKey(out *checkedRule) {
 			names[i] = ""
 		}
 		texts = append(texts, canonical(t, anonymous))
+		out.keys = append(out.keys, names[i])
+		if !own {
+			out.keys[i] = rekeyName(texts[i])
+		}
 	}
 	if names[0] != "" && len(slices.Compact(slices.Clone(names))) == 1 {
 		out.keyName = names[0]
 		return
 	}
-	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(texts), "|")))
-	out.keyName = "rekey" + hex.EncodeToString(sum[:4])
+	out.keyName = rekeyName(slices.Compact(texts)...)
+}
+
+func rekeyName(texts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(texts, "|")))
+	return "rekey" + hex.EncodeToString(sum[:4])
 }

@@ -22,6 +22,7 @@ type checkedRule struct {
 	by        []*term
 	keyName   string
 	rekey     []bool
+	keys      []string
 	dedupe    []*term
 	groups    *aggregates
 	having    *term

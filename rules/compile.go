@@ -114,7 +114,7 @@ func (r *checkedRule) compile() *Rule {
 	c := &compiler{inputs: r.inputs}
 	out := &Rule{
 		Domain: d.domain, Name: d.name.Value, ID: d.id(), Owner: d.owner, Description: d.description,
-		Kind: r.kind, Where: c.expr(r.where), KeyName: r.keyName, Rekey: r.rekey, Window: r.window(), Having: c.expr(r.having), Emit: r.emit,
+		Kind: r.kind, Where: c.expr(r.where), KeyName: r.keyName, Keys: r.keys, Rekey: r.rekey, Window: r.window(), Having: c.expr(r.having), Emit: r.emit,
 		Lateness: d.lateness, Priority: d.priority, Order: d.order, Shadow: d.shadow, Tags: d.tags,
 		Pos: d.file.position(d.name),
 	}

@@ -142,8 +142,9 @@ type Rule struct {
 	Where              *Expr // bool; nil = every record
 	Each               *Each // nil = the record itself
 	By                 []*Expr
-	KeyName            string // how the group is named: the streams' key field, or "rekey" + 8 hex digits; "" without state
-	Rekey              []bool // per input: By is something else than the stream's key field
+	KeyName            string   // how the group is named: the streams' key field, or "rekey" + 8 hex digits; "" without state
+	Keys               []string // per input: how By[i] alone is named
+	Rekey              []bool   // per input: By is something else than the stream's key field
 	Aggregates         []Aggregate
 	Window             *Window // nil = no window
 	Dedupe             *Dedupe // nil = none

@@ -233,10 +233,11 @@ func (e *GrowthError) Error() string {
 
 func (p *planner) move(r *rules.Rule, i int) *Move {
 	s := r.Inputs[i].Stream
-	topic := p.plan.App + "." + s.Name + ".by." + r.KeyName
+	name := s.Name + ".by." + r.Keys[i]
+	topic := p.plan.App + "." + name
 	m := p.moves[topic]
 	if m == nil {
-		m = &Move{Topic: topic, Stream: s, Key: r.KeyName, Name: s.Name + ".by." + r.KeyName}
+		m = &Move{Topic: topic, Stream: s, Key: r.Keys[i], Name: name}
 		p.moves[topic] = m
 		g := p.flow(s.Domain, s, "")
 		t := g.input(s.Topic, s, false)
