@@ -17,6 +17,7 @@ type writerID struct {
 // writerTime is what a reader knows of a writer's output time: no later record of it has a smaller event time.
 type writerTime struct {
 	id      writerID
+	heard   bool  // it has announced something, be it that it knows nothing yet
 	time    int64 // Unknown before anything is known
 	idle    bool  // the writer has never heard of anything, or is taken as not running
 	ended   bool
@@ -102,6 +103,7 @@ func (a *announced) progress(gp groupPartition, times map[string]int64, ended bo
 	for _, w := range a.groups[gp] {
 		if t, ok := times[w.id.name]; ok {
 			w.settle(a.taken)
+			w.heard = true
 			w.pending = announcement{t, ended, until}
 		}
 	}
@@ -111,7 +113,7 @@ func (a *announced) progress(gp groupPartition, times map[string]int64, ended bo
 // leave takes the writers that nothing was heard of as not running, and names them.
 func (a *announced) leave() (left []writerID) {
 	for _, w := range a.writers {
-		if w.time == processors.Unknown && !w.idle && !w.ended && w.pending.time == processors.Unknown {
+		if !w.heard && w.time == processors.Unknown && !w.idle {
 			w.idle = true
 			left = append(left, w.id)
 		}

@@ -148,7 +148,8 @@ func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) (int, err
 		}
 	}
 	s.clock.hear(now)
-	p.throttle()
+	p.time.stepped = now
+	p.throttle(now)
 	p.counts.add(in, int64(len(records)))
 	return len(records), nil
 }
