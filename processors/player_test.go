@@ -25,6 +25,12 @@ type player struct {
 	doubles int
 	matched int
 	dead    []string // codes
+
+	quiet   bool // outputs are not kept
+	count   bool // what is written is counted
+	written int  // bytes of changed rows
+	scratch []byte
+	result  Result
 }
 
 // played is an output, and how many records had been read when it came.
@@ -109,24 +115,26 @@ func (p *player) step(x *offered, clock int64) {
 		}
 	}
 	x.Clock = clock
-	var r Result
-	if err := p.op.Step(p, x.Event, &r); err != nil {
+	r := &p.result
+	r.Reset()
+	if err := p.op.Step(p, x.Event, r); err != nil {
 		p.dead = append(p.dead, err.(*StepError).Code)
 		return
 	}
-	p.apply(&r)
+	p.apply(r)
 	p.late, p.partly, p.doubles, p.matched = p.late+r.Late, p.partly+r.Partly, p.doubles+r.Duplicates, p.matched+r.Matched
-	p.keep(&r)
+	p.keep(r)
 }
 
 func (p *player) fire(row *Row, at int64) {
-	var r Result
-	if err := p.op.(Timed).Fire(p, row, at, &r); err != nil {
+	r := &p.result
+	r.Reset()
+	if err := p.op.(Timed).Fire(p, row, at, r); err != nil {
 		p.t.Fatal(err)
 	}
-	p.apply(&r)
+	p.apply(r)
 	p.task.FiredRow(row, at)
-	p.keep(&r)
+	p.keep(r)
 }
 
 func (p *player) apply(r *Result) {
@@ -134,9 +142,22 @@ func (p *player) apply(r *Result) {
 		r.Changes[i].Apply()
 	}
 	p.task.Applied(r.Changes)
+	for i := range r.Changes {
+		if row := r.Changes[i].Row; p.count {
+			p.written += len(row.Key)
+			if row.Value != nil {
+				p.scratch = row.Value.Append(p.scratch[:0])
+				p.written += len(p.scratch)
+			}
+		}
+	}
 }
 
+// keep keeps the outputs, which are good until the next step, as long as the test runs.
 func (p *player) keep(r *Result) {
+	if p.quiet {
+		return
+	}
 	for _, o := range r.Outputs {
 		x := played{Output: o, Fields: map[string]any{}, After: p.read}
 		for i, f := range p.route(o.Stream).Fields {

@@ -28,8 +28,13 @@ func (w *sliding) results(end, at int64, r *Result) error {
 	return w.tell(end, at, r)
 }
 
-// there reports whether there is a window that ends at end, if it has records.
+// there reports whether there is a window that ends at end, if it has records. That is known unless the deadline was a
+// guess of due.
 func (w *sliding) there(end int64) (bool, error) {
+	h := w.series.head
+	if x, ok := h.memo.(*summed); len(h.directory) == 0 || ok && x.next == end {
+		return true, nil
+	}
 	start := end - w.size
 	if start < 0 {
 		return false, nil
