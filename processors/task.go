@@ -9,10 +9,33 @@ import (
 
 // Times that are none. A time T of an input promises that no record below T will come from it.
 const (
-	Unknown int64 = math.MinInt64     // nothing is promised
-	Idle    int64 = math.MaxInt64 - 1 // the input was never heard of and is left out of the minimum
-	Ended   int64 = math.MaxInt64     // no record will come any more
+	Unknown int64 = math.MinInt64 // nothing is promised
+	idle    int64 = 1 << 62       // and more: see IdleAt
+	Ended   int64 = math.MaxInt64 // no record will come any more
 )
+
+// IdleAt is the time of an input that was never heard of, and was still empty when others had reached the time at. It moves
+// no time itself, but it holds back what others move beyond at: its first record may have come since.
+func IdleAt(at int64) int64 { return idle + max(0, at) }
+
+// IsIdle reports whether the time is that of an input that was never heard of.
+func IsIdle(time int64) bool { return time >= idle && time != Ended }
+
+// Level is the time up to which an input with that time holds nobody back.
+func Level(time int64) int64 {
+	if IsIdle(time) {
+		return time - idle
+	}
+	return time
+}
+
+// Slower is the time of two inputs together. It is idle only if both are.
+func Slower(a, b int64) int64 {
+	if IsIdle(a) != IsIdle(b) && a != Ended && b != Ended {
+		return min(Level(a), Level(b))
+	}
+	return min(a, b)
+}
 
 // Task runs one rule over one partition in event time: it keeps the operator's time, holds records back until those that
 // sort before them have run, says what is due, and what is late (DESIGN §6). It steps nothing itself: who uses it steps the
@@ -122,13 +145,17 @@ func (t *Task) SetTime(input int, time int64) {
 		return
 	}
 	t.times[input] = time
-	least := t.times[0]
-	for _, x := range t.times[1:] {
-		least = min(least, x)
-	}
-	if least != Idle && least > t.clock {
+	if least := t.slowest(); !IsIdle(least) && least > t.clock {
 		t.clock = least
 	}
+}
+
+func (t *Task) slowest() int64 {
+	least := Ended
+	for _, x := range t.times {
+		least = Slower(least, x)
+	}
+	return least
 }
 
 // Hold keeps everything from running or being fired, but records without an order, until it is called with false: while
@@ -167,12 +194,7 @@ func (t *Task) Wanted() int64 {
 func (t *Task) OutputTime() int64 {
 	out := t.clock
 	if out == Unknown {
-		for _, x := range t.times {
-			if x != Idle {
-				return Unknown
-			}
-		}
-		return Idle
+		return t.slowest() // Unknown, or idle
 	}
 	out = min(out, t.running)
 	if len(t.waiting) > 0 {
@@ -222,7 +244,7 @@ func (t *Task) Offer(p *Position, reread bool, ref any) Verdict {
 // runnable reports whether nothing that sorts before p can still come.
 func (t *Task) runnable(p *Position) bool {
 	for i, at := range t.times {
-		switch {
+		switch at := Level(at); {
 		case at > p.Time:
 		case at == p.Time && (i == p.Input && t.sources[i] || i > p.Input):
 		default:

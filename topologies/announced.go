@@ -18,8 +18,7 @@ type writerID struct {
 type writerTime struct {
 	id      writerID
 	heard   bool  // it has announced something, be it that it knows nothing yet
-	time    int64 // Unknown before anything is known
-	idle    bool  // the writer has never heard of anything, or is taken as not running
+	time    int64 // Unknown before anything is known; idle if the writer has never heard of anything, or is taken as not running
 	ended   bool
 	pending announcement // holds once everything before it is read
 }
@@ -37,20 +36,24 @@ func (w *writerTime) settle(taken int64) {
 	if p.time == processors.Unknown || p.until > taken {
 		return
 	}
-	w.idle = p.time == processors.Idle
-	if !w.idle {
-		w.time = max(w.time, p.time)
-	}
+	w.raise(p.time)
 	w.ended = p.ended
 	p.time = processors.Unknown
 }
 
+// raise takes a promise in. Who was heard of is not idle any more.
+func (w *writerTime) raise(time int64) {
+	switch was, is := processors.IsIdle(w.time), processors.IsIdle(time); {
+	case w.time == processors.Unknown || was && !is && time != processors.Unknown:
+		w.time = time
+	case was || !is:
+		w.time = max(w.time, time)
+	}
+}
+
 func (w *writerTime) at() int64 {
-	switch {
-	case w.ended:
+	if w.ended {
 		return processors.Ended
-	case w.idle && w.time == processors.Unknown:
-		return processors.Idle
 	}
 	return w.time
 }
@@ -89,11 +92,13 @@ func newAnnounced(ws []writerGroup) *announced {
 
 // record takes in the writer header of a record.
 func (a *announced) record(id writerID, outputTime int64) {
-	if w := a.byID[id]; w != nil && outputTime > w.time {
-		w.time = outputTime
-		if w == a.slowest || a.slowest == nil {
-			a.merge()
-		}
+	w := a.byID[id]
+	if w == nil || outputTime <= w.time && !processors.IsIdle(w.time) {
+		return
+	}
+	idle := processors.IsIdle(w.time)
+	if w.raise(outputTime); idle || w == a.slowest || a.slowest == nil {
+		a.merge()
 	}
 }
 
@@ -113,8 +118,8 @@ func (a *announced) progress(gp groupPartition, times map[string]int64, ended bo
 // leave takes the writers that nothing was heard of as not running, and names them.
 func (a *announced) leave() (left []writerID) {
 	for _, w := range a.writers {
-		if !w.heard && w.time == processors.Unknown && !w.idle {
-			w.idle = true
+		if !w.heard && w.time == processors.Unknown {
+			w.time = processors.IdleAt(maxTime)
 			left = append(left, w.id)
 		}
 	}
@@ -136,13 +141,15 @@ func (a *announced) merge() {
 	for _, w := range a.writers {
 		w.settle(a.taken)
 		a.open = a.open || w.pending.time != processors.Unknown
-		if t := w.at(); a.slowest == nil || t < a.time {
-			a.time, a.slowest = t, w
+		t := w.at()
+		if a.slowest == nil || processors.Level(t) < processors.Level(a.slowest.at()) {
+			a.slowest = w
 		}
+		a.time = processors.Slower(a.time, t)
 	}
 	if fault("merge") {
 		for _, w := range a.writers {
-			if t := w.at(); t < processors.Idle {
+			if t := w.at(); !processors.IsIdle(t) {
 				a.time = max(a.time, t)
 			}
 		}

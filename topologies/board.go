@@ -17,24 +17,30 @@ import (
 // board is what all groups of the application have announced, as far as this worker has read the progress topic.
 type board struct {
 	logger *slog.Logger
-	loaded map[string]bool // groups of the plan; others' announcements are ignored
+	loaded map[string]bool  // groups of the plan; others' announcements are ignored
+	delays map[string]int64 // out_of_order of the source topics, ms
 
 	mu      sync.Mutex
 	latest  map[groupPartition]*progress
 	version map[groupPartition]int64 // when the announcement came, by changes
 	changes int64
-	next    map[int32]int64  // by partition of the progress topic: everything below was read
-	grown   chan struct{}    // closed at the next change
-	topics  map[string]int64 // source topics: the largest time of a partition
+	next    map[int32]int64 // by partition of the progress topic: everything below was read
+	grown   chan struct{}   // closed at the next change
+	now     int64           // the largest event time of a source, as far as its clock tells; Unknown for none
 }
 
 func newBoard(plan *Plan, logger *slog.Logger) *board {
 	b := &board{
-		logger: logger, loaded: map[string]bool{}, latest: map[groupPartition]*progress{}, version: map[groupPartition]int64{},
-		next: map[int32]int64{}, grown: make(chan struct{}), topics: map[string]int64{},
+		logger: logger, loaded: map[string]bool{}, delays: map[string]int64{}, latest: map[groupPartition]*progress{}, version: map[groupPartition]int64{},
+		next: map[int32]int64{}, grown: make(chan struct{}), now: processors.Unknown,
 	}
 	for _, g := range plan.Groups {
 		b.loaded[g.Name] = true
+		for _, in := range g.Inputs {
+			if in.Writers == nil {
+				b.delays[in.Topic] = in.Stream.OutOfOrder
+			}
+		}
 	}
 	return b
 }
@@ -70,25 +76,23 @@ func (b *board) take(rs []*kgo.Record, partition int32, next int64, starting boo
 }
 
 func (b *board) raise(topic string, time int64) {
-	if had, ok := b.topics[topic]; time != processors.Unknown && time < processors.Idle && (!ok || time > had) {
-		b.topics[topic] = time
+	if delay, ok := b.delays[topic]; ok && time >= 0 && time <= maxTime {
+		b.now = max(b.now, time+delay)
 	}
 }
 
-// heard notes the time of a source topic's partition; sibling gives the largest one that was noted.
+// heard notes the time of a partition of a source topic.
 func (b *board) heard(topic string, time int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.raise(topic, time)
 }
 
-func (b *board) sibling(topic string) int64 {
+// present is the event time that the sources have reached: Unknown before anything was heard.
+func (b *board) present() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if t, ok := b.topics[topic]; ok {
-		return t
-	}
-	return processors.Unknown
+	return b.now
 }
 
 // since calls f with the announcements that came after seen, and returns what to give next time.

@@ -20,7 +20,8 @@ type sourceClock struct {
 	stood   int64     // the promise then
 	asked   time.Time // when the broker was last asked
 	patient time.Duration
-	idle    bool // never heard of, and empty
+	idle    bool  // never heard of, and empty
+	level   int64 // event time that others had reached when it was last empty, less outOfOrder
 	ended   bool
 }
 
@@ -30,7 +31,7 @@ func (c *sourceClock) at() int64 {
 	case c.ended:
 		return processors.Ended
 	case c.idle && c.time == processors.Unknown:
-		return processors.Idle
+		return processors.IdleAt(c.level)
 	}
 	return c.time
 }
@@ -69,10 +70,10 @@ func (c *sourceClock) hear(now time.Time) {
 	c.heard, c.stood, c.asked, c.patient = now, c.time, now, 0
 }
 
-// silent takes the broker's answer that nothing lies beyond what was taken in, to a question sent at the moment sent. Only
-// what had been appended before is known, so that time goes on to that moment, less half of idle_after: what was on its
-// way then is not late.
-func (c *sourceClock) silent(sent time.Time) {
+// silent takes the broker's answer that nothing lies beyond what was taken in, to a question sent at the moment sent, when
+// others had reached the event time present. Only what had been appended before is known, so that time goes on to that
+// moment, less half of idle_after: what was on its way then is not late.
+func (c *sourceClock) silent(sent time.Time, present int64) {
 	if c.heard.IsZero() {
 		c.hear(sent)
 		if c.time != processors.Unknown {
@@ -92,18 +93,12 @@ func (c *sourceClock) silent(sent time.Time) {
 		return
 	}
 	if c.idle = c.time == processors.Unknown; c.idle {
+		if present != processors.Unknown {
+			c.level = max(c.level, present-c.outOfOrder)
+		}
 		return
 	}
 	c.time = max(c.time, c.stood+int64(float64(elapsed-c.idleAfter/2)/float64(time.Millisecond)*c.pace))
-}
-
-// anchor gives a partition that was never heard of the time of another one of its topic, when the broker says that it
-// is empty: what comes first there comes after that.
-func (c *sourceClock) anchor(other int64, sent time.Time) {
-	if c.time == processors.Unknown && other != processors.Unknown {
-		c.time = other
-		c.hear(sent)
-	}
 }
 
 // reaches is when time gets to at by silence alone: the moment to ask the broker. The zero time means at once.

@@ -356,7 +356,7 @@ func (p *partition) news() (moved, pressing bool) {
 			continue
 		}
 		moved = true
-		if p.run.runner.plan.Announces && (!ok || t == processors.Idle || said == processors.Idle || said < p.time.wanted && t >= p.time.wanted) {
+		if p.run.runner.plan.Announces && (!ok || processors.IsIdle(t) != processors.IsIdle(said) || p.wanted(said, t)) {
 			return true, true
 		}
 	}
@@ -364,6 +364,11 @@ func (p *partition) news() (moved, pressing bool) {
 		return true, w != processors.Never && p.listens() && (w < p.time.saidWant || p.time.saidWant <= p.slowest())
 	}
 	return moved, false
+}
+
+// wanted reports whether readers wait for a time that lies between two promises.
+func (p *partition) wanted(said, now int64) bool {
+	return processors.Level(said) < p.time.wanted && processors.Level(now) >= p.time.wanted
 }
 
 // listens reports whether some input's time is announced.
@@ -379,7 +384,7 @@ func (p *partition) listens() bool {
 func (p *partition) slowest() int64 {
 	least := processors.Ended
 	for _, s := range p.inputs {
-		least = min(least, s.clock.at())
+		least = min(least, processors.Level(s.clock.at()))
 	}
 	return least
 }
@@ -443,38 +448,34 @@ func (p *partition) restore(a *progress) {
 }
 
 // tick goes on in time without a record: by what the board says, and by proven silence of source partitions.
-func (p *partition) tick(sent time.Time, quiet map[topicPartition]bool) (done bool, err error) {
+func (p *partition) tick(a *answers) (done bool, err error) {
 	p.clock, p.time.budget = p.run.runner.now().UnixMilli(), firingBudget
 	for _, s := range p.inputs {
 		if c := s.clock.source; c != nil {
-			if quiet[topicPartition{s.Topic, p.number}] {
-				p.silence(s, c, sent)
+			if a.quiet[topicPartition{s.Topic, p.number}] {
+				p.silence(c, a)
 			}
 			if p.run.runner.board != nil && c.time != processors.Unknown {
 				p.run.runner.board.heard(s.Topic, c.time)
 			}
 		}
 	}
-	p.look(sent)
-	p.stuck(sent)
+	p.look(a.sent)
+	p.stuck(a.sent)
 	done, err = p.catchUp()
 	p.throttle(p.run.runner.now())
 	return done, err
 }
 
-func (p *partition) silence(s *stepper, c *sourceClock, sent time.Time) {
-	reached := p.run.runner.reached()
-	if reached != processors.Unknown && reached < processors.Idle {
-		c.time = max(c.time, reached)
+func (p *partition) silence(c *sourceClock, a *answers) {
+	if a.reached >= 0 && a.reached <= maxTime {
+		c.time = max(c.time, a.reached)
 	}
 	if p.run.runner.options.Time == TimeEvents {
-		c.ended = reached == processors.Ended
+		c.ended = a.reached == processors.Ended
 		return
 	}
-	c.silent(sent)
-	if p.run.runner.board != nil && c.idle {
-		c.anchor(p.run.runner.board.sibling(s.Topic), sent)
-	}
+	c.silent(a.sent, a.present)
 }
 
 // index registers the deadlines of everything that the store holds.

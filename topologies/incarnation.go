@@ -255,16 +255,15 @@ func (x *incarnation) step(in *Input, topic string, part int32, records []*saram
 	return n, nil
 }
 
-// tick goes on in time in one partition without a record. quiet holds the source partitions of which the broker said, to
-// a question sent at the moment sent, that nothing lies beyond what was taken in.
-func (x *incarnation) tick(p *partition, sent time.Time, quiet map[topicPartition]bool) (err error) {
+// tick goes on in time in one partition without a record, by what the brokers have answered.
+func (x *incarnation) tick(p *partition, a *answers) (err error) {
 	for done := false; !done && err == nil; {
-		done, err = x.tickOnce(p, sent, quiet)
+		done, err = x.tickOnce(p, a)
 	}
 	return err
 }
 
-func (x *incarnation) tickOnce(p *partition, sent time.Time, quiet map[topicPartition]bool) (done bool, err error) {
+func (x *incarnation) tickOnce(p *partition, a *answers) (done bool, err error) {
 	x.barrier.RLock()
 	defer x.barrier.RUnlock()
 	defer x.failing(fmt.Sprintf("time of partition %d", p.number), &err)
@@ -277,7 +276,7 @@ func (x *incarnation) tickOnce(p *partition, sent time.Time, quiet map[topicPart
 	defer x.deadline(fmt.Sprintf("what is due in partition %d", p.number))()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if done, err = p.tick(sent, quiet); err != nil {
+	if done, err = p.tick(a); err != nil {
 		return done, err
 	}
 	if p.time.worked > 0 || p.announce(x.runner.now()) {

@@ -40,12 +40,11 @@ func (l *pulse) loop(ctx context.Context) {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		changed := x.runner.board.changed()
-		now := x.runner.now()
-		questions, next := x.questions(now)
-		sent := x.runner.now()
-		quiet := l.ask(ctx, questions)
+		a := x.asking()
+		questions, next := x.questions(a)
+		a.quiet = l.ask(ctx, questions)
 		for _, p := range x.partitions() {
-			if err := x.tick(p, sent, quiet); err != nil {
+			if err := x.tick(p, a); err != nil {
 				return // the incarnation has failed
 			}
 			p.mu.Lock()
@@ -70,6 +69,20 @@ func (l *pulse) loop(ctx context.Context) {
 	}
 }
 
+// answers is what the brokers have said to one round of questions, and what was known when they were asked: what an answer
+// proves is true of that moment only.
+type answers struct {
+	sent    time.Time
+	present int64                   // event time that the sources had reached, as far as the board showed it
+	reached int64                   // what had been said of the source topics: see Worker.Reach
+	quiet   map[topicPartition]bool // nothing lies beyond what was taken in
+}
+
+// asking begins a round.
+func (x *incarnation) asking() *answers {
+	return &answers{sent: x.runner.now(), present: x.runner.board.present(), reached: x.runner.reached()}
+}
+
 func (x *incarnation) partitions() []*partition {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -82,7 +95,7 @@ func (x *incarnation) partitions() []*partition {
 
 // questions gives the silent source partitions that the broker has to be asked about, with what was taken in of them, and
 // how long it is to the next moment at which there may be some.
-func (x *incarnation) questions(now time.Time) (map[topicPartition]int64, time.Duration) {
+func (x *incarnation) questions(a *answers) (map[topicPartition]int64, time.Duration) {
 	out, next := map[topicPartition]int64{}, longestPulse
 	for _, p := range x.partitions() {
 		p.mu.Lock()
@@ -92,7 +105,7 @@ func (x *incarnation) questions(now time.Time) (map[topicPartition]int64, time.D
 			if c == nil || !s.clock.known || c.ended {
 				continue
 			}
-			if reached := x.runner.reached(); reached > c.time || x.runner.options.Time == TimeEvents {
+			if reached := a.reached; reached > c.time || x.runner.options.Time == TimeEvents {
 				if reached > c.time {
 					out[topicPartition{s.Topic, p.number}] = s.clock.taken
 				}
@@ -107,7 +120,7 @@ func (x *incarnation) questions(now time.Time) (map[topicPartition]int64, time.D
 			} else if !c.heard.IsZero() && c.asked.Add(longestPulse/4).After(at) {
 				at = c.asked.Add(longestPulse / 4)
 			}
-			if wait := at.Sub(now); wait > 0 {
+			if wait := at.Sub(a.sent); wait > 0 {
 				next = min(next, wait)
 				continue
 			}

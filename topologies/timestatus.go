@@ -54,10 +54,10 @@ type EventTime int64
 
 // MarshalJSON implements json.Marshaler.
 func (t EventTime) MarshalJSON() ([]byte, error) {
-	switch int64(t) {
-	case processors.Unknown, processors.Idle:
+	switch {
+	case int64(t) == processors.Unknown || processors.IsIdle(int64(t)):
 		return []byte("null"), nil
-	case processors.Ended:
+	case int64(t) == processors.Ended:
 		return []byte(`"ended"`), nil
 	}
 	return strconv.AppendQuote(nil, t.String()), nil
@@ -65,12 +65,12 @@ func (t EventTime) MarshalJSON() ([]byte, error) {
 
 // String gives the time as people read it.
 func (t EventTime) String() string {
-	switch int64(t) {
-	case processors.Unknown:
+	switch {
+	case int64(t) == processors.Unknown:
 		return "unknown"
-	case processors.Idle:
+	case processors.IsIdle(int64(t)):
 		return "idle"
-	case processors.Ended:
+	case int64(t) == processors.Ended:
 		return "ended"
 	}
 	return time.UnixMilli(int64(t)).UTC().Format("2006-01-02T15:04:05.000Z")
@@ -189,7 +189,7 @@ func (c *timeCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	when := func(d *prometheus.Desc, t EventTime, labels ...string) {
-		if t > EventTime(processors.Unknown) && t < EventTime(processors.Idle) {
+		if t >= 0 && t <= maxTime {
 			gauge(d, float64(t)/1000, labels...)
 		}
 	}
