@@ -1,17 +1,16 @@
 package processors
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/millrace-io/millrace/rules"
 )
 
-// cellSeen is the first of the cells in which a deduped rule keeps the ids of an entity. Past seenMost ids a cell is
-// split into four by the next digit of the ids' hashes, whose cells have the digits in their names: so an event reads and
-// writes as much whether its entity has ten ids or ten thousand.
+// cellSeen is the first of the cells in which a deduped rule keeps the ids of an entity; no other operator's cell has a
+// name that begins like that. Past seenMost ids a cell is split into four by the next digit of the ids' hashes, whose cells
+// have the digits in their names: so an event reads and writes as much whether its entity has ten ids or ten thousand.
 const (
-	cellSeen = "seen"
+	cellSeen = "id/"
 	seenMost = 16
 )
 
@@ -27,9 +26,8 @@ type deduped struct {
 }
 
 func newDeduped(inner Operator, rule *rules.Rule) *deduped {
-	d := &deduped{Operator: inner, rule: rule, env: newEnv(rule), keep: rule.Dedupe.Within + rule.Lateness}
+	d := &deduped{Operator: inner, rule: rule, env: newEnv(rule), keep: rule.Dedupe.Within + rule.Lateness, shape: shapeOf(rule)}
 	d.timed, _ = inner.(Timed)
-	d.shape, _ = strconv.ParseUint(rule.Fingerprint, 16, 64) // 16 hex digits
 	return d
 }
 

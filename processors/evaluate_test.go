@@ -131,7 +131,7 @@ func (s *spec) play(t testing.TB, rule *rules.Rule, vs []visit, m manner) *playe
 		t.Fatal(err)
 	}
 	p := newPlayer(t, rule)
-	latest := int64(Unknown)
+	latest := Unknown
 	for i, v := range vs {
 		var id any
 		if v.id != "" {

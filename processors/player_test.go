@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"errors"
 	"testing"
 	"testing/fstest"
 
@@ -118,7 +119,11 @@ func (p *player) step(x *offered, clock int64) {
 	r := &p.result
 	r.Reset()
 	if err := p.op.Step(p, x.Event, r); err != nil {
-		p.dead = append(p.dead, err.(*StepError).Code)
+		bad, ok := errors.AsType[*StepError](err)
+		if !ok {
+			p.t.Fatal(err)
+		}
+		p.dead = append(p.dead, bad.Code)
 		return
 	}
 	p.apply(r)

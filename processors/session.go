@@ -1,8 +1,6 @@
 package processors
 
 import (
-	"math"
-
 	"github.com/millrace-io/millrace/rules"
 )
 
@@ -229,7 +227,7 @@ func (w *sessions) settle() {
 
 // due is the earliest deadline of a head after fired.
 func (w *sessions) due(h *head[session], fired int64) int64 {
-	at := int64(math.MaxInt64)
+	var at int64
 	switch x, known := h.memo.(foresight); {
 	case len(h.directory) == 0 && len(h.inline.entries) > 0:
 		at = w.deadline(h.inline.entries[0].item.pane.latest)
