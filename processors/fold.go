@@ -31,8 +31,14 @@ type suffix struct {
 func (f *folds) closing(start, end int64) (*pane, error) {
 	h := f.series.head
 	if len(h.directory) == 0 {
-		if i, j := h.inline.search(start), h.inline.search(end); j-i <= foldFew {
-			return f.merge(h.inline.entries[i:j]), nil
+		items := h.items()
+		i := skip(items, start)
+		j := i
+		for j < len(items) && items[j].key < end && j-i <= foldFew {
+			j++
+		}
+		if j-i <= foldFew {
+			return f.merge(items[i:j]), nil
 		}
 	}
 	x, ok := h.memo.(*fold)

@@ -11,7 +11,13 @@ type pane struct {
 	latest int64 // largest event time
 	trace  *trace
 	one    acc   // of the first column
-	more   []acc // of the others
+	more   *accs // of the others; nil if there are none, or no record
+}
+
+// accs are accumulators.
+type accs struct {
+	all []acc
+	few [2]acc // where they lie when they are few
 }
 
 // acc is the accumulator of column i. The pane has one if it is not that of no record.
@@ -19,13 +25,17 @@ func (p *pane) acc(i int) *acc {
 	if i == 0 {
 		return &p.one
 	}
-	return &p.more[i-1]
+	return &p.more.all[i-1]
 }
 
 // grow gives the pane its accumulators.
 func (l *layout) grow(p *pane) {
-	if n := len(l.columns) - 1; n > len(p.more) {
-		p.more = make([]acc, n)
+	if n := len(l.columns) - 1; n > 0 && p.more == nil {
+		m := &accs{}
+		if m.all = m.few[:min(n, len(m.few))]; n > len(m.few) {
+			m.all = make([]acc, n)
+		}
+		p.more = m
 	}
 }
 
@@ -110,13 +120,11 @@ func (l *layout) merge(p, q *pane) {
 
 // copy makes dst a copy of src that shares nothing that changes. It takes the memory of dst where it fits.
 func (l *layout) copy(dst, src *pane) {
-	more, t := dst.more, dst.trace
-	dst.count, dst.latest = src.count, src.latest
 	if src.count == 0 {
 		l.clear(dst)
 		return
 	}
-	dst.more, dst.trace = more, t
+	dst.count, dst.latest = src.count, src.latest
 	l.grow(dst)
 	for i := range l.columns {
 		l.columns[i].copy(dst.acc(i), src.acc(i))
@@ -124,17 +132,19 @@ func (l *layout) copy(dst, src *pane) {
 	switch {
 	case src.trace == nil:
 		dst.trace = nil
-	case t == nil:
+	case dst.trace == nil:
 		dst.trace = &trace{}
 		dst.trace.copy(src.trace)
 	default:
-		t.copy(src.trace)
+		dst.trace.copy(src.trace)
 	}
 }
 
 // clear makes p the pane of no record, and keeps its memory.
 func (l *layout) clear(p *pane) {
-	clear(p.more)
+	if p.more != nil {
+		clear(p.more.all)
+	}
 	*p = pane{more: p.more, trace: p.trace}
 }
 

@@ -40,6 +40,15 @@ func (s *series[T]) newHead() *head[T] {
 	return h
 }
 
+// items are those that lie in the head. It does not go through the slice when they are few: the processor then reads them
+// from memory together with the head and not after it, which is most of what a head costs that is not in a cache.
+func (h *head[T]) items() []entry[T] {
+	if cap(h.inline.entries) == len(h.few) {
+		return h.few[:len(h.inline.entries)]
+	}
+	return h.inline.entries
+}
+
 // own makes the rest of the head one that can be changed.
 func (h *head[T]) own() *rest {
 	if h.rest == &h.inline.of.blank {
@@ -82,8 +91,9 @@ func (h *head[T]) Due(fired int64) int64 { return h.inline.of.due(h, fired) }
 // above is the first key above key, math.MaxInt64 for none. Unless exact it is not known, but not smaller.
 func (h *head[T]) above(key int64) (first int64, exact bool) {
 	if len(h.directory) == 0 {
-		if i := h.inline.search(key + 1); i < len(h.inline.entries) {
-			return h.inline.entries[i].key, true
+		items := h.items()
+		if i := skip(items, key+1); i < len(items) {
+			return items[i].key, true
 		}
 		return math.MaxInt64, true
 	}
@@ -131,16 +141,32 @@ func (h *head[T]) last(key int64) int {
 }
 
 // search is the position of the first entry with a key of key or more.
-func (c *chunk[T]) search(key int64) int {
-	low, high := 0, len(c.entries)
+func (c *chunk[T]) search(key int64) int { return search(c.entries, key) }
+
+// search looks behind the last entry first, where most belong.
+func search[T any](entries []entry[T], key int64) int {
+	low, high := 0, len(entries)
+	if high == 0 || entries[high-1].key < key {
+		return high
+	}
 	for low < high {
-		if mid := int(uint(low+high) >> 1); c.entries[mid].key < key {
+		if mid := int(uint(low+high) >> 1); entries[mid].key < key {
 			low = mid + 1
 		} else {
 			high = mid
 		}
 	}
 	return low
+}
+
+// skip is search for a key that is near the front: it does not touch what lies behind.
+func skip[T any](entries []entry[T], key int64) int {
+	for i := range min(len(entries), 4) {
+		if entries[i].key >= key {
+			return i
+		}
+	}
+	return search(entries, key)
 }
 
 // Field numbers of heads and chunks; never reuse one.

@@ -115,7 +115,7 @@ func (s *series[T]) age() error {
 
 // expiredItems counts the leading items of a list that have expired, up to the first that the step inserts or removes.
 func (s *series[T]) expiredItems(l *leaf[T]) int {
-	n := l.chunk.search(s.cut)
+	n := skip(l.chunk.entries, s.cut)
 	for i := range s.staged {
 		if x := &s.staged[i]; x.chunk == l.chunk && x.kind != itemTouched {
 			n = min(n, x.at)
