@@ -59,7 +59,7 @@ type Task struct {
 	firing  []*Row   // rows of the deadline fired.At that have to be fired yet
 	parts   [][]*Row // the rest of a large deadline
 	held    bool     // nothing runs or is fired
-	running int64    // event time of the waiting record that runs, Never for none
+	running int64    // least event time of what comes of the record or row that Next gave, Never for none
 }
 
 // Fired is how far deadlines have been fired: all before At, and at At those of rows whose part is at most Part.
@@ -286,6 +286,9 @@ func (t *Task) Next(d *Due) bool {
 	for {
 		if row := t.row(); row != nil {
 			d.Row, d.At = row, t.fired.At
+			if lag := t.timed.Lag(); lag >= 0 { // its next deadline is not registered yet
+				t.running = t.fired.At - lag
+			}
 			return true
 		}
 		at := t.due.first()
