@@ -192,6 +192,9 @@ func (t *Task) Wanted() int64 {
 
 // OutputTime promises that no later output of the task has a smaller event time, unless a late record caused it.
 func (t *Task) OutputTime() int64 {
+	if t.held && t.ordered { // what else waits is not known yet
+		return Unknown
+	}
 	out := t.clock
 	if out == Unknown {
 		return t.slowest() // Unknown, or idle
