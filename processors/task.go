@@ -260,7 +260,7 @@ func (t *Task) runnable(p *Position) bool {
 // Frontier is the time up to which everything has been fired and run: the Event.Clock of a record that Offer lets run.
 func (t *Task) Frontier() int64 {
 	if len(t.waiting) > 0 {
-		return min(t.clock, t.waiting[0].Position.Time)
+		return max(t.fired.At, min(t.clock, t.waiting[0].Position.Time))
 	}
 	return t.clock
 }
@@ -271,11 +271,10 @@ type Waiting struct {
 	Ref      any
 }
 
-// Due is what Next gives: a row to be fired at its deadline, or, with Row nil, a record to be stepped with the
-// Event.Clock Record.Position.Time.
+// Due is what Next gives: a row to be fired at its deadline, or, with Row nil, a record to be stepped.
 type Due struct {
 	Row    *Row
-	At     int64
+	At     int64 // the deadline; of a record the Event.Clock
 	Record Waiting
 }
 
@@ -298,6 +297,7 @@ func (t *Task) Next(d *Due) bool {
 		if len(t.waiting) > 0 && t.waiting[0].Position.Time < at && t.runnable(&t.waiting[0].Position) {
 			d.Row, d.Record = nil, heap.Pop(&t.waiting).(Waiting)
 			t.last, t.ran, t.running = d.Record.Position, true, d.Record.Position.Time
+			d.At = max(t.running, t.fired.At) // a late record that had to wait does not open again what was closed
 			return true
 		}
 		if at == Never || at > t.clock {
