@@ -51,6 +51,7 @@ type Task struct {
 	sources []bool  // per input: a source topic, where records of equal time come in their order
 	times   []int64 // per input
 	clock   int64
+	before  int64    // the clock before all inputs ended
 	last    Position // of the latest record that ran in order
 	ran     bool
 	waiting waitingHeap
@@ -101,7 +102,7 @@ type TaskState struct {
 // NewTask makes the task of an operator. sources says per input of the rule whether it is a source topic: there records
 // of one event time come in their order, while those of several writers have to be waited for.
 func NewTask(op Operator, sources []bool) *Task {
-	t := &Task{rule: op.Rule(), ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
+	t := &Task{rule: op.Rule(), ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, before: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
 	t.timed, _ = op.(Timed)
 	t.times = make([]int64, len(sources))
 	for i := range t.times {
@@ -120,10 +121,14 @@ func (t *Task) Restore(s TaskState) {
 
 // State is what the next owner has to know. It may be taken when Divisible.
 func (t *Task) State() TaskState {
-	return TaskState{Clock: min(t.clock, maxClock), Fired: t.fired, Ran: t.ran, Position: t.last}
+	clock := t.clock
+	if clock == Ended { // the end of a bounded input is not the end of time
+		clock = max(t.before, t.fired.At)
+	}
+	return TaskState{Clock: min(clock, maxClock), Fired: t.fired, Ran: t.ran, Position: t.last}
 }
 
-// maxClock is the largest time that is handed on: the end of a bounded input is not the end of time.
+// maxClock is the largest time that is handed on.
 const maxClock = 253402300799999
 
 // Restored registers a row that was read back. The runtime gives every row of the rule's state, in any order.
@@ -146,6 +151,9 @@ func (t *Task) SetTime(input int, time int64) {
 	}
 	t.times[input] = time
 	if least := t.slowest(); !IsIdle(least) && least > t.clock {
+		if least == Ended {
+			t.before = t.clock
+		}
 		t.clock = least
 	}
 }
