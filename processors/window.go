@@ -216,7 +216,7 @@ func (w *windows) due(h *head[slice], fired int64) int64 {
 		return w.expiry(h, fired)
 	}
 	at := w.closing(h, fired)
-	if next > fired {
+	if next > max(fired, 0) {
 		at = min(at, next)
 	}
 	return at
