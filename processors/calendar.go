@@ -16,6 +16,9 @@ func (c *calendar) add(r *Row, at int64) {
 	if at == Never || r.due != 0 && r.due <= at {
 		return
 	}
+	if r.later == 0 {
+		r.later = r.due
+	}
 	r.due = at
 	if r.part == 0 { // while its key is at hand
 		r.part = uint8(part(r.Key))
@@ -29,6 +32,21 @@ func (c *calendar) add(r *Row, at int64) {
 	}
 	c.rows[at] = append(b, r)
 }
+
+// taken says that the calendar has given the row out at the deadline at. It reports false for an entry that is wrong by now.
+// A later deadline that the row was registered for before stays: a row with something due every minute, and something
+// else next year, would otherwise be registered for the latter every minute.
+func (r *Row) taken(at int64) bool {
+	if r.due != at {
+		return false
+	}
+	r.due, r.later = r.later, 0
+	return true
+}
+
+// Registered reports whether the row has a deadline to come, or may have: the runtime then keeps the Row, Gone or not, and
+// gives it the value when it is read again.
+func (r *Row) Registered() bool { return r.due != 0 }
 
 // first is the earliest deadline, Never for none.
 func (c *calendar) first() int64 {

@@ -115,10 +115,11 @@ type Row struct {
 	Key   string // entity NUL rule NUL cell
 	Value Cell   // nil: no such cell
 	Dirty bool   // the runtime's mark: changed since the last commit
-	Gone  bool   // the runtime's mark: not in memory any more, another Row stands for the key
+	Gone  bool   // the runtime's mark: the value is not in memory any more
 
-	part uint8 // by the hash of the key, from 1 on; 0: not known yet
-	due  int64 // the deadline that the row is registered for, 0 for none
+	part  uint8 // by the hash of the key, from 1 on; 0: not known yet
+	due   int64 // the earliest deadline that the row is registered for, 0 for none
+	later int64 // another one, 0 for none
 }
 
 // Cell is a decoded piece of state. A Cell is immutable once it is in a Change.

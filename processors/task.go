@@ -321,10 +321,9 @@ func (t *Task) row() *Row {
 		for len(t.firing) > 0 {
 			r := t.firing[0]
 			t.firing = t.firing[1:]
-			if r.due != t.fired.At {
+			if !r.taken(t.fired.At) {
 				continue // fired by another entry, or registered earlier since
 			}
-			r.due = 0
 			if r.Gone || t.IsDue(r, t.fired.At) {
 				return r
 			}
