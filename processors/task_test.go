@@ -85,7 +85,7 @@ func positionOf(t *testing.T, input int, name string) Position {
 	return p
 }
 
-var timeWords = map[string]int64{"unknown": Unknown, "idle": Idle, "ended": Ended}
+var timeWords = map[string]int64{"unknown": Unknown, "ended": Ended}
 
 func timeWord(t *testing.T, s string) int64 {
 	t.Helper()
@@ -93,8 +93,12 @@ func timeWord(t *testing.T, s string) int64 {
 		return at
 	}
 	var at int64
-	if _, err := fmt.Sscan(s, &at); err != nil {
+	digits, idle := strings.CutPrefix(s, "idle:")
+	if _, err := fmt.Sscan(digits, &at); err != nil {
 		t.Fatal(s, err)
+	}
+	if idle {
+		return IdleAt(at)
 	}
 	return at
 }
@@ -104,6 +108,9 @@ func timeText(at int64) string {
 		if x == at {
 			return word
 		}
+	}
+	if IsIdle(at) {
+		return fmt.Sprintf("idle:%d", Level(at))
 	}
 	return fmt.Sprint(at)
 }
@@ -182,15 +189,25 @@ func TestTask(t *testing.T) {
 			offer A 20.1 wait
 			clock unknown
 			out unknown
-			time B idle
+			time B idle:50
 			clock 20
 			next 20.1
 			out 20`},
 		"all idle": {"A B", eachRecord, `
-			time A idle
-			time B idle
+			time A idle:30
+			time B idle:20
 			clock unknown
-			out idle`},
+			out idle:20`},
+		"an idle input holds back what lies beyond the moment at which it was empty": {"A B", eachRecord, `
+			time A 20
+			time B idle:15
+			offer A 14.1 run
+			offer A 15.2 run
+			offer A 16.3 wait
+			clock 15
+			out 15
+			time B idle:16
+			next 16.3`},
 		"an ended input is not waited for": {"A B", eachRecord, `
 			time B ended
 			time A 20
@@ -302,7 +319,7 @@ func (p *promised) record(e *Event) {
 }
 
 func (p *promised) announce() {
-	if at := p.task.OutputTime(); at != Idle {
+	if at := p.task.OutputTime(); !IsIdle(at) {
 		p.least = max(p.least, at)
 	}
 }
@@ -312,14 +329,14 @@ func (p *promised) keeping(step func()) {
 	header, n := p.task.OutputTime(), len(p.played)
 	step()
 	for i, o := range p.played[n:] {
-		if i > 0 && header != Idle {
+		if i > 0 && !IsIdle(header) {
 			p.least = max(p.least, header)
 		}
 		if o.Time < p.least {
 			p.bad = append(p.bad, fmt.Sprintf("output %d of the key %s has the time %d; %d was promised", n+i, o.Key, o.Time, p.least))
 		}
 	}
-	if len(p.played) > n && header != Idle {
+	if len(p.played) > n && !IsIdle(header) {
 		p.least = max(p.least, header)
 	}
 }
