@@ -30,6 +30,10 @@ var built = struct {
 }{}
 
 func TestMain(m *testing.M) {
+	if os.Getenv(brokerVariable) != "" {
+		fmt.Fprintln(os.Stderr, serveBroker())
+		os.Exit(1)
+	}
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)

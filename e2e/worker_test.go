@@ -8,8 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,14 +26,12 @@ import (
 
 	"github.com/millrace-io/millrace/bench/topics"
 	"github.com/millrace-io/millrace/e2e/realkafka"
-	"github.com/millrace-io/millrace/e2e/retail"
 )
 
 // embeddedServers starts a broker and a registry in this process.
 func embeddedServers(t *testing.T) servers {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(500*time.Millisecond),
-		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "-1"})) // the month is long over
+	cluster, err := embeddedCluster()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,9 +44,63 @@ func embeddedServers(t *testing.T) servers {
 // realServers starts an Apache Kafka and a registry.
 func realServers(t *testing.T) servers {
 	t.Helper()
+	s, _ := realServersPid(t)
+	return s
+}
+
+// realServersPid also gives the process id of the broker.
+func realServersPid(t *testing.T) (s servers, pid int) {
+	t.Helper()
 	t.Setenv("KAFKA_PROPS", "log.retention.ms=-1") // the month is long over
 	c := realkafka.Start(t, 1)
-	return servers{c.Addr, c.Registry}
+	return servers{c.Addr, c.Registry}, c.Pids()[0]
+}
+
+// separateServers starts an embedded broker in a process of its own, and a registry.
+func separateServers(t *testing.T) (s servers, pid int) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, ".", "env", brokerVariable+"=yes", self)
+	p.await(t, p.out, "addresses", func(text string) bool { return strings.HasSuffix(text, "\n") })
+	registry := srfake.New()
+	t.Cleanup(registry.Close)
+	return servers{strings.TrimSpace(p.out.String()), registry.URL()}, p.cmd.Process.Pid
+}
+
+// brokerVariable makes the test's binary an embedded broker that runs until it is killed.
+const brokerVariable = "MILLRACE_E2E_BROKER"
+
+func serveBroker() error {
+	cluster, err := embeddedCluster()
+	if err != nil {
+		return err
+	}
+	fmt.Println(strings.Join(cluster.ListenAddrs(), ","))
+	select {}
+}
+
+func embeddedCluster() (*kfake.Cluster, error) {
+	return kfake.NewCluster(kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(500*time.Millisecond),
+		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "-1"})) // the month is long over
+}
+
+// writeRules puts files of rules and schemas into a directory.
+func writeRules(t *testing.T, files map[string]string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // prepare makes the topics that rules need and registers their schemas, as an operator would, and gives the schema ids by
@@ -70,16 +127,91 @@ func (s servers) prepare(t *testing.T, rules string, partitions int) map[string]
 type worker struct {
 	*program
 	args []string
+	http string // address of its metrics
 }
 
-func (s servers) worker(t *testing.T, instance, rules, guarantee string) *worker {
+func (s servers) worker(t *testing.T, instance, rules, guarantee string, more ...string) *worker {
 	t.Helper()
-	w := &worker{args: []string{
+	w := &worker{http: freeAddress(t)}
+	w.args = append([]string{
 		"run", "--brokers", s.Kafka, "--registry", s.Registry, "--rules", rules, "--instance", instance, "--guarantee", guarantee,
-		"--state", filepath.Join(t.TempDir(), instance), "--replication", "1", "--http", "", "--log-level", "warn",
-	}}
+		"--state", filepath.Join(t.TempDir(), instance), "--replication", "1", "--http", w.http, "--log-level", "warn",
+	}, more...)
 	w.start(t)
 	return w
+}
+
+// freeAddress is one that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// get asks the worker's web server.
+func (w *worker) get(t *testing.T, path string) (status int, body string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.http+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err.Error() // it does not listen yet, or has ended
+	}
+	defer a.Body.Close()
+	b, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.StatusCode, string(b)
+}
+
+// ready waits until the worker has its partitions and their state.
+func (w *worker) ready(t *testing.T) {
+	t.Helper()
+	for late := time.After(patience); ; {
+		status, body := w.get(t, "/readyz")
+		if status == http.StatusOK {
+			return
+		}
+		select {
+		case <-w.done:
+			t.Fatalf("it has ended (%v):\n%s", w.end, tail(w.err.String()))
+		case <-late:
+			t.Fatalf("not ready after %v: %s", patience, body)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// metric gives the values of a metric by their labels, as text.
+func (w *worker) metric(t *testing.T, name string) map[string]float64 {
+	t.Helper()
+	status, body := w.get(t, "/metrics")
+	if status != http.StatusOK {
+		t.Fatalf("/metrics: %d %s", status, body)
+	}
+	out := map[string]float64{}
+	for line := range strings.Lines(body) {
+		rest, ok := strings.CutPrefix(line, name+"{")
+		if !ok {
+			continue
+		}
+		labels, value, _ := strings.Cut(rest, "} ")
+		n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		out["{"+labels+"}"] = n
+	}
+	return out
 }
 
 func (w *worker) start(t *testing.T) { w.program = start(t, root, millrace(t), w.args...) }
@@ -147,37 +279,39 @@ func (j job) String() string {
 	return fmt.Sprintf("%d workers, %d partitions, %s, %d kills", j.workers, j.partitions, j.guarantee, j.kills)
 }
 
-// run processes the month and holds the answers against those of another run.
+// wholePace lets all that is due after a backlog come at once.
+const wholePace = "1000000"
+
+// run processes the month, which is there before, and holds the answers against those of another run.
 func (j job) run(t *testing.T, s servers, m *month, sources []*kgo.Record, first *answers) {
 	t.Helper()
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ids := s.prepare(t, "rules", j.partitions)
+	p := s.producer(t, ids["commerce.purchases"])
+	p.send(ctx, sources)
+	if err := p.flush(ctx); err != nil {
+		t.Fatal(err)
+	}
 	var workers []*worker
 	for i := range j.workers {
-		workers = append(workers, s.worker(t, fmt.Sprint("worker-", i), "rules", j.guarantee))
+		workers = append(workers, s.worker(t, fmt.Sprint("worker-", i), "rules", j.guarantee, "--pace", wholePace))
 	}
 	a := newAnswers(m, j.guarantee == "at_least_once" && j.kills > 0)
+	a.rest = true
 	f := follow(t, s, m.topics(), a.add)
-	p := s.producer(t, ids["commerce.purchases"])
-	// In the middle of what comes out of each part but the last, a worker is killed.
-	parts := slices.Collect(slices.Chunk(sources, (len(sources)+j.kills)/(j.kills+1)))
-	for i, part := range parts {
-		p.send(ctx, part)
-		if i == len(parts)-1 {
-			break
-		}
-		middle := m.derived() * (2*i + 1) / (2 * len(parts))
+	for i := range j.kills { // between two of the equal parts of what comes out
+		middle := m.derived() * (i + 1) / (j.kills + 1)
 		if err := f.until(ctx, func() bool { return a.derived() > middle }); err != nil {
 			t.Fatalf("after %d kills, %d records: %v", i, a.read, err)
 		}
 		w := workers[i%j.workers]
 		w.kill()
-		t.Logf("%s killed after %d purchases sent, %d derived records read", w.args[8], (i+1)*len(part), a.derived())
+		t.Logf("worker %d killed after %d of %d derived records were read", i%j.workers, a.derived(), m.derived())
 		w.start(t)
 	}
-	if err := errors.Join(p.flush(ctx), f.until(ctx, a.complete)); err != nil {
+	if err := f.until(ctx, a.complete); err != nil {
 		t.Errorf("not everything came: %v", err)
 	}
 	for _, w := range workers {
@@ -196,10 +330,10 @@ func (j job) run(t *testing.T, s servers, m *month, sources []*kgo.Record, first
 	t.Logf("%d records, %d repeated, in %.1f s", a.read, a.repeated, time.Since(begin).Seconds())
 }
 
-// derived is how many records rules must write, those left out of which only each key's last is determined.
+// derived is how many records rules must write.
 func (m *month) derived() (n int) {
 	for stream, records := range m.want {
-		if stream != "commerce.purchases" && !retail.LastPerKey(stream) {
+		if stream != "commerce.purchases" {
 			n += len(records)
 		}
 	}

@@ -13,13 +13,10 @@ import (
 // of, numbers of any Go type, and times as milliseconds or as RFC 3339 text.
 //
 // Record by record, Compare demands the same records, as often as expected, in the same order per key and
-// SequenceField. Where LastPerKey holds it looks at the last record of each key only.
+// SequenceField.
 func Compare(stream string, want, got []Record) []string {
-	if LastPerKey(stream) {
-		want, got = newest(want), newest(got)
-	}
 	field := SequenceField(stream)
-	wanted, found := sequences(want, field, nil), map[string][]string{}
+	wanted, found := sequences(want, field, nil), map[string][]item{}
 	if len(want) > 0 {
 		found = sequences(got, field, want[0].Fields)
 	} else if len(got) > 0 {
@@ -27,13 +24,13 @@ func Compare(stream string, want, got []Record) []string {
 	}
 	var diff []string
 	for _, name := range names(wanted, found) {
-		w, g := wanted[name], found[name]
+		w, g := present(wanted[name], found[name]), found[name]
 		if len(w) != len(g) {
 			diff = append(diff, fmt.Sprintf("%s %q: %d records, want %d", stream, name, len(g), len(w)))
 		}
 		for i := range min(len(w), len(g)) {
-			if w[i] != g[i] {
-				diff = append(diff, fmt.Sprintf("%s %q, record %d:\n\tgot  %s\n\twant %s", stream, name, i+1, g[i], w[i]))
+			if w[i].text != g[i].text {
+				diff = append(diff, fmt.Sprintf("%s %q, record %d:\n\tgot  %s\n\twant %s", stream, name, i+1, g[i].text, w[i].text))
 				break
 			}
 		}
@@ -44,18 +41,26 @@ func Compare(stream string, want, got []Record) []string {
 	return diff
 }
 
-// newest keeps the last record of each key.
-func newest(records []Record) []Record {
-	last := make(map[string]Record, len(records))
-	for _, r := range records {
-		last[r.Key] = r
+// item is a record as text.
+type item struct {
+	text     string
+	optional bool
+}
+
+// present leaves out of want what is optional and not in got.
+func present(want, got []item) (out []item) {
+	for _, w := range want {
+		if w.optional && (len(out) >= len(got) || got[len(out)].text != w.text) {
+			continue
+		}
+		out = append(out, w)
 	}
-	return slices.Collect(maps.Values(last))
+	return out
 }
 
 // sequences groups records, as text, by key and the value of field. It keeps only the fields that are in like, if any.
-func sequences(records []Record, field string, like map[string]any) map[string][]string {
-	out := map[string][]string{}
+func sequences(records []Record, field string, like map[string]any) map[string][]item {
+	out := map[string][]item{}
 	for _, r := range records {
 		name := r.Key
 		if field != "" {
@@ -71,17 +76,20 @@ func sequences(records []Record, field string, like map[string]any) map[string][
 		if err != nil {
 			text = fmt.Append(nil, err)
 		}
-		out[name] = append(out[name], string(text))
+		out[name] = append(out[name], item{string(text), r.optional})
 	}
 	return out
 }
 
-var times = []string{"occurred_at", "since", "until", "review_by"}
+var times = []string{"occurred_at", "since", "until", "review_by", "start", "end"}
 
 // plain evens out what two readers of the same event may show differently.
 func plain(field string, v any) any {
 	switch v := v.(type) {
 	case float64:
+		if slices.Contains(times, field) {
+			return int64(v)
+		}
 		return v + 0 // no negative zero
 	case string:
 		if t, err := time.Parse(time.RFC3339, v); err == nil && slices.Contains(times, field) {
@@ -91,7 +99,7 @@ func plain(field string, v any) any {
 	return v
 }
 
-func names(a, b map[string][]string) []string {
+func names(a, b map[string][]item) []string {
 	all := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -1,6 +1,7 @@
 package retail
 
 import (
+	"cmp"
 	"math"
 	"math/big"
 	"slices"
@@ -12,10 +13,14 @@ import (
 type Record struct {
 	Key    string
 	Fields map[string]any
+
+	origin   int    // number of the row that set the chain of rules off
+	rule     string // that wrote the record
+	optional bool   // it may be missing
 }
 
-// Expect computes what the shipped rules make of rows: per stream, the records to be found in its topic. Streams for
-// which LastPerKey holds are listed with the last record of each key only, in the order of the keys.
+// Expect computes what the shipped rules make of rows, which are in the order of their times: per stream, the records to
+// be found in its topic, those of a key and SequenceField in their order.
 func Expect(rows []Row) map[string][]Record {
 	out := map[string][]Record{
 		"commerce.purchases":     purchases(rows),
@@ -25,20 +30,28 @@ func Expect(rows []Row) map[string][]Record {
 		"inventory.returns":      movement(rows, "return"),
 		"inventory.adjustments":  movement(rows, "charge", "gift", "correction"),
 		"inventory.demand":       demand(rows),
+		"inventory.seasons":      seasons(rows),
+		"preference.visits":      visits(rows),
+		"risk.spend":             spend(rows),
 	}
 	small, large := cancellation(rows)
 	changes := out["preference.changes"]
 	out["risk.signals"] = slices.Concat(small, newCountry(changes), spendSurge(changes))
 	out["risk.reviews"] = large
-	out["risk.profile"] = profile(slices.Concat(out["risk.signals"], large))
+	out["risk.profile"] = profile(out["risk.signals"], large)
 	out["inventory.holds"] = hold(out["risk.profile"])
+	out["preference.trends"] = trends(out["preference.interests"])
 	return out
 }
 
-// LastPerKey tells whether only the newest record of each key is determined in stream, because a running aggregate
-// writes it from more than one writer's records. All other streams are determined record by record.
-func LastPerKey(stream string) bool {
-	return stream == "risk.profile" || stream == "inventory.holds" || stream == "inventory.demand"
+// Least is how many of the records there are at least: some may be missing.
+func Least(records []Record) (n int) {
+	for _, r := range records {
+		if !r.optional {
+			n++
+		}
+	}
+	return n
 }
 
 // SequenceField names the field that, together with the key, makes an ordered sequence of a stream's records: their
@@ -49,6 +62,8 @@ func SequenceField(stream string) string {
 		return "attribute" // one rule per attribute
 	case "risk.signals":
 		return "factor" // one rule per factor, or an exclusive pair of factors
+	case "risk.spend":
+		return "span" // one rule per span
 	case "inventory.reservations", "inventory.returns", "inventory.adjustments":
 		return "customer_id" // re-keyed: the key of the records they come from
 	default:
@@ -138,6 +153,7 @@ func cancellation(rows []Row) (signals, reviews []Record) {
 			"customer_id": r.Customer, "factor": "cancellation", "score": either(large, 0.5, 0.1),
 			"amount": -r.Amount(), "invoice": r.Invoice, "stock_code": r.StockCode,
 		})
+		s.rule = "risk.cancellation"
 		if large {
 			reviews = append(reviews, s)
 		} else {
@@ -153,7 +169,7 @@ func newCountry(changes []Record) (out []Record) {
 		if c.Fields["attribute"] != "country" || c.Fields["value"] == "United Kingdom" && !moved {
 			continue
 		}
-		out = append(out, signal(c, either(moved, "country_changed", "foreign_market"), either(moved, 0.4, 0.2)))
+		out = append(out, signal("risk.new-country", c, either(moved, "country_changed", "foreign_market"), either(moved, 0.4, 0.2)))
 	}
 	return out
 }
@@ -161,13 +177,15 @@ func newCountry(changes []Record) (out []Record) {
 func spendSurge(changes []Record) (out []Record) {
 	for _, c := range changes {
 		if c.Fields["attribute"] == "spend_band" && c.Fields["value"] == "high" {
-			out = append(out, signal(c, "spend_surge", 0.3))
+			out = append(out, signal("risk.spend-surge", c, "spend_surge", 0.3))
 		}
 	}
 	return out
 }
 
-func profile(signals []Record) []Record {
+// profile takes signals and reviews of a customer by their times; of one time first the signals, then the reviews, both in
+// the order of the rows behind them.
+func profile(signals, reviews []Record) (out []Record) {
 	type state struct {
 		score, amount sum
 		n             int64
@@ -175,24 +193,21 @@ func profile(signals []Record) []Record {
 		since, until  int64
 	}
 	states := map[string]*state{}
-	for _, s := range signals {
+	for _, s := range slices.SortedStableFunc(slices.Values(slices.Concat(ordered(signals), ordered(reviews))), byTime) {
 		st, when := at(states, s.Key), s.Fields["occurred_at"].(int64)
 		if st.n == 0 {
 			st.since = math.MaxInt64
 		}
 		st.n++
-		st.score.add(s.Fields["score"].(float64))
-		st.amount.add(s.Fields["amount"].(float64))
+		score, amount := st.score.add(s.Fields["score"].(float64)), st.amount.add(s.Fields["amount"].(float64))
 		st.worst = max(st.worst, s.Fields["score"].(float64))
 		st.since, st.until = min(st.since, when), max(st.until, when)
+		out = append(out, derived(s, "risk.profile", map[string]any{
+			"customer_id": s.Key, "score": score, "level": either(score >= 1, "high", either(score >= 0.5, "elevated", "normal")),
+			"signals": st.n, "worst": st.worst, "amount": amount, "since": st.since, "until": st.until,
+		}))
 	}
-	return lastOf(states, func(key string, st *state) map[string]any {
-		score := st.score.value()
-		return map[string]any{
-			"customer_id": key, "score": score, "level": either(score >= 1, "high", either(score >= 0.5, "elevated", "normal")),
-			"signals": st.n, "worst": st.worst, "amount": st.amount.value(), "since": st.since, "until": st.until,
-		}
-	})
+	return out
 }
 
 // movement yields the rows that mean one of kinds for the stock.
@@ -218,63 +233,90 @@ func movement(rows []Row, kinds ...string) (out []Record) {
 	return out
 }
 
-func demand(rows []Row) []Record {
+// demand takes sales of an article by their times; of one time, by the customer, and those of a customer as in the file.
+func demand(rows []Row) (out []Record) {
 	type state struct {
 		units, orders, largest int64
 		revenue                sum
 	}
 	states := map[string]*state{}
-	for _, r := range rows {
-		if r.Goods() && r.Sold() {
-			st := at(states, r.StockCode)
-			st.units += r.Quantity
-			st.orders++
-			st.largest = max(st.largest, r.Quantity)
-			st.revenue.add(r.Amount())
+	for _, r := range slices.SortedStableFunc(slices.Values(rows), func(a, b Row) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.Customer, b.Customer))
+	}) {
+		if !r.Goods() || !r.Sold() {
+			continue
 		}
+		st := at(states, r.StockCode)
+		st.units += r.Quantity
+		st.orders++
+		st.largest = max(st.largest, r.Quantity)
+		out = append(out, record(r, r.StockCode, map[string]any{
+			"stock_code": r.StockCode, "units": st.units, "orders": st.orders, "largest": st.largest,
+			"revenue": st.revenue.add(r.Amount()),
+		}))
 	}
-	return lastOf(states, func(key string, st *state) map[string]any {
-		return map[string]any{
-			"stock_code": key, "units": st.units, "orders": st.orders, "largest": st.largest, "revenue": st.revenue.value(),
+	return out
+}
+
+// hold takes profiles of a customer by their times; of one time, in the order of the rows behind them. The order of two
+// profiles that go back to one row is determined, but not foreseeable: the higher score may come first, and then the lower
+// one changes nothing.
+func hold(profiles []Record) (out []Record) {
+	type state struct {
+		score       float64
+		reason      string
+		until, seen int64
+	}
+	states := map[string]state{}
+	profiles = slices.DeleteFunc(ordered(profiles), func(p Record) bool { return p.Fields["level"] == "normal" })
+	for i, p := range profiles {
+		old := states[p.Key]
+		score := max(old.score, p.Fields["score"].(float64))
+		now := state{score, either(score >= 1, "high", "elevated"), max(old.until, p.Fields["until"].(int64)), 1}
+		if now == old {
+			continue
 		}
+		states[p.Key] = now
+		h := derived(p, "inventory.hold", map[string]any{
+			"customer_id": p.Key, "score": now.score, "reason": now.reason, "review_by": now.until + day,
+		})
+		h.optional = i+1 < len(profiles) && profiles[i+1].origin == p.origin
+		out = append(out, h)
+	}
+	return out
+}
+
+// ordered brings records of one stream into the order in which a rule takes those of a key: by time, by the row behind
+// them, and by the rule that wrote them.
+func ordered(records []Record) []Record {
+	return slices.SortedStableFunc(slices.Values(records), func(a, b Record) int {
+		return cmp.Or(byTime(a, b), cmp.Compare(a.origin, b.origin), strings.Compare(a.rule, b.rule))
 	})
 }
 
-func hold(profiles []Record) (out []Record) {
-	for _, p := range profiles {
-		if p.Fields["level"] == "normal" {
-			continue
-		}
-		out = append(out, Record{Key: p.Key, Fields: map[string]any{
-			"customer_id": p.Key, "score": p.Fields["score"], "reason": p.Fields["level"],
-			"review_by": p.Fields["until"].(int64) + 24*60*60*1000,
-		}})
-	}
-	return out
+func byTime(a, b Record) int {
+	return cmp.Compare(a.Fields["occurred_at"].(int64), b.Fields["occurred_at"].(int64))
 }
 
 // record adds what every event takes over from the purchase that caused it.
 func record(cause Row, key string, fields map[string]any) Record {
 	fields["occurred_at"], fields["correlation_id"] = cause.At, cause.Invoice
-	return Record{Key: key, Fields: fields}
+	return Record{Key: key, Fields: fields, origin: cause.Number}
 }
 
-func signal(cause Record, factor string, score float64) Record {
-	return Record{Key: cause.Key, Fields: map[string]any{
+// derived adds what every event takes over from the event that caused it.
+func derived(cause Record, rule string, fields map[string]any) Record {
+	fields["occurred_at"], fields["correlation_id"] = cause.Fields["occurred_at"], cause.Fields["correlation_id"]
+	return Record{Key: cause.Key, Fields: fields, origin: cause.origin, rule: rule}
+}
+
+func signal(rule string, cause Record, factor string, score float64) Record {
+	return derived(cause, rule, map[string]any{
 		"customer_id": cause.Key, "factor": factor, "score": score, "amount": 0.0, "invoice": nil, "stock_code": nil,
-		"occurred_at": cause.Fields["occurred_at"], "correlation_id": cause.Fields["correlation_id"],
-	}}
+	})
 }
 
-func lastOf[S any](states map[string]*S, fields func(key string, s *S) map[string]any) (out []Record) {
-	for key, s := range states {
-		out = append(out, Record{Key: key, Fields: fields(key, s)})
-	}
-	slices.SortFunc(out, func(a, b Record) int { return strings.Compare(a.Key, b.Key) })
-	return out
-}
-
-func at[S any](states map[string]*S, key string) *S {
+func at[K comparable, S any](states map[K]*S, key K) *S {
 	if states[key] == nil {
 		states[key] = new(S)
 	}

@@ -42,7 +42,12 @@ func TestNovember(t *testing.T) {
 		"inventory.reservations": 83091,
 		"inventory.returns":      1016,
 		"inventory.adjustments":  604,
-		"inventory.demand":       2889, // articles
+		"inventory.demand":       83091,      // one for each sale of goods
+		"inventory.seasons":      19173,      // of 78,035 articles and weeks
+		"risk.profile":           1230 + 81,  // one for each signal and review
+		"risk.spend":             666 + 2664, // hours above 1,000 pounds of 11,247, days
+		"preference.visits":      2528,
+		"preference.trends":      7 * 26, // themes, days on which the shop was open
 	} {
 		if got := len(out[stream]); got != want {
 			t.Errorf("%s: %d records, want %d", stream, got, want)
@@ -73,7 +78,11 @@ func TestDemandIsTheSumOfReservations(t *testing.T) {
 		units[r.Key] += r.Fields["units"].(int64)
 		lines[r.Key]++
 	}
+	last := map[string]Record{}
 	for _, d := range out["inventory.demand"] {
+		last[d.Key] = d
+	}
+	for _, d := range last {
 		if d.Fields["units"] != units[d.Key] || d.Fields["orders"] != lines[d.Key] {
 			t.Errorf("demand of %s: %v, reserved %d in %d lines", d.Key, d.Fields, units[d.Key], lines[d.Key])
 		}
@@ -85,6 +94,8 @@ func TestGenerateCoversEdges(t *testing.T) {
 	rows := invented(t, 2000)
 	found := map[string]int{}
 	for i, r := range rows {
+		same := r
+		same.Number--
 		for edge, is := range map[string]bool{
 			"guest cancels":    r.Guest && r.Cancelled(),
 			"units cancelled":  r.Cancelled() && r.Quantity > 0,
@@ -97,7 +108,7 @@ func TestGenerateCoversEdges(t *testing.T) {
 			"line break":       bytes.ContainsRune([]byte(r.Description), '\n'),
 			"beyond ASCII":     bytes.ContainsRune([]byte(r.Description), 'É'),
 			"tie":              i > 0 && r.At == rows[i-1].At && r.Invoice != rows[i-1].Invoice,
-			"repeated":         i > 0 && r == rows[i-1],
+			"repeated":         i > 0 && same == rows[i-1],
 			"unspecified":      r.Country == "Unspecified",
 			"charge cancelled": !r.Goods() && r.Cancelled(),
 		} {
@@ -154,9 +165,6 @@ func TestCompare(t *testing.T) {
 			"changed": append([]Record{{Key: records[0].Key, Fields: map[string]any{}}}, records[1:]...),
 			"nothing": nil,
 		} {
-			if name == "doubled" && LastPerKey(stream) {
-				continue // the last record of the key is still right
-			}
 			if len(Compare(stream, records, got)) == 0 {
 				t.Errorf("%s: Compare does not notice %s", stream, name)
 			}

@@ -16,6 +16,7 @@ import (
 
 // Row is one line of the file: one line of an invoice.
 type Row struct {
+	Number      int // of the row in the file, from 0
 	Invoice     string
 	StockCode   string // upper case
 	Description string // trimmed, "" when missing
@@ -71,6 +72,7 @@ func Read(r io.Reader) ([]Row, error) {
 		if err != nil {
 			return nil, fmt.Errorf("row %d: %w", i+1, err)
 		}
+		row.Number = i
 		rows = append(rows, row)
 	}
 	return rows, nil
