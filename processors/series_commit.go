@@ -355,7 +355,7 @@ func (s *series[T]) deal(l *leaf[T]) {
 		l.chunk.entries, entries = entries[:l.plan.piece], entries[l.plan.piece:]
 		l.chunk.weigh()
 	} else {
-		l.chunk.entries, l.chunk.bytes = nil, 0
+		l.chunk.entries, l.chunk.bytes = h.few[:0], 0
 	}
 	dealt := entries
 	last, any := l.chunk.last()

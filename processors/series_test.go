@@ -209,6 +209,9 @@ func check(t *rapid.T, s *series[word], state *cells, model []wordAt, cut int64)
 		switch c := r.Value.(type) {
 		case *head[word]:
 			entries = c.inline.entries
+			if inPlace := cap(entries) > 0 && &entries[:1][0] == &c.few[0]; inPlace != (cap(entries) == len(c.few)) {
+				t.Fatalf("entries of capacity %d lie in place: %v", cap(entries), inPlace)
+			}
 			if n := 1 + len(c.directory); len(state.encoded) != n {
 				t.Fatalf("%d cells, %d in the directory", len(state.encoded), len(c.directory))
 			}
