@@ -21,6 +21,7 @@ type writerTime struct {
 	time    int64 // Unknown before anything is known; idle if the writer has never heard of anything, or is taken as not running
 	ended   bool
 	pending announcement // holds once everything before it is read
+	latest  announcement // after pending: a reader that is always behind the last word gets on by the one before
 }
 
 // announcement is what a group partition says of one of its writers.
@@ -30,15 +31,26 @@ type announcement struct {
 	until int64 // offset below which the writer's group has written to this partition
 }
 
-// settle takes the pending announcement over once everything before it is read.
-func (w *writerTime) settle(taken int64) {
-	p := &w.pending
-	if p.time == processors.Unknown || p.until > taken {
+// announce takes an announcement in.
+func (w *writerTime) announce(a announcement, taken int64) {
+	w.heard = true
+	if a.time == processors.Unknown {
 		return
 	}
-	w.raise(p.time)
-	w.ended = p.ended
-	p.time = processors.Unknown
+	if w.settle(taken); w.pending.time == processors.Unknown {
+		w.pending = a
+		return
+	}
+	w.latest = a
+}
+
+// settle takes announcements over once everything before them is read.
+func (w *writerTime) settle(taken int64) {
+	for w.pending.time != processors.Unknown && w.pending.until <= taken {
+		w.raise(w.pending.time)
+		w.ended = w.pending.ended
+		w.pending, w.latest = w.latest, announcement{time: processors.Unknown}
+	}
 }
 
 // raise takes a promise in. Who was heard of is not idle any more.
@@ -79,7 +91,8 @@ func newAnnounced(ws []writerGroup) *announced {
 	a := &announced{byID: map[writerID]*writerTime{}, groups: map[groupPartition][]*writerTime{}, time: processors.Unknown}
 	for _, g := range ws {
 		for p := range g.partitions {
-			w := &writerTime{id: writerID{g.name, p}, time: processors.Unknown, pending: announcement{time: processors.Unknown}}
+			nothing := announcement{time: processors.Unknown}
+			w := &writerTime{id: writerID{g.name, p}, time: processors.Unknown, pending: nothing, latest: nothing}
 			gp := groupPartition{g.group, p}
 			a.writers, a.byID[w.id], a.groups[gp] = append(a.writers, w), w, append(a.groups[gp], w)
 		}
@@ -107,9 +120,7 @@ func (a *announced) record(id writerID, outputTime int64) {
 func (a *announced) progress(gp groupPartition, times map[string]int64, ended bool, until int64) {
 	for _, w := range a.groups[gp] {
 		if t, ok := times[w.id.name]; ok {
-			w.settle(a.taken)
-			w.heard = true
-			w.pending = announcement{t, ended, until}
+			w.announce(announcement{t, ended, until}, a.taken)
 		}
 	}
 	a.merge()
