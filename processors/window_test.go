@@ -129,3 +129,148 @@ func mustCodec(t testing.TB, rule *rules.Rule) *codec {
 	}
 	return c
 }
+
+func payment(t testing.TB, rule *rules.Rule, user string, amount float64, at int64) *Event {
+	t.Helper()
+	e, err := mustCodec(t, rule).event(0, []any{user, amount, at}, schemas.Context{Entity: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// TestWindowWithoutItsResult: a window whose result cannot be worked out fails, and is passed over when the runtime asks for
+// the changes alone; the other windows are not touched.
+func TestWindowWithoutItsResult(t *testing.T) {
+	rule := spendRule(t, `    window: {size: 20ms, hop: 10ms}
+    select: {user_id: key, n: 'int(count() == 2 ? 1e300 : 1.0)', sum: sum(p.amount), window_start: window.start, window_end: window.end}
+    to: pay.spend
+`)
+	op, err := New(rule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := newCells(op.Decode)
+	step := func(f func(r *Result) error) (*Result, error) {
+		var r Result
+		err := f(&r)
+		if err == nil {
+			state.apply(t, r.Changes)
+		}
+		return &r, err
+	}
+	for _, at := range []int64{1, 12} {
+		if _, err := step(func(r *Result) error { return op.Step(state, payment(t, rule, "u", 1, at), r) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row, err := state.Row("u", cellWindows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := 0
+	for fired := int64(0); ; {
+		at := int64(Never)
+		if row.Value != nil {
+			at = row.Value.(DueCell).Due(fired)
+		}
+		if at == Never {
+			break
+		}
+		r, err := step(func(r *Result) error { return op.(Timed).Fire(state, row, at, r) })
+		if (err != nil) != (at == 20) {
+			t.Fatalf("at %d: %v", at, err)
+		}
+		if err != nil {
+			if r, err = step(func(r *Result) error { r.Mute = true; return op.(Timed).Fire(state, row, at, r) }); err != nil || len(r.Outputs) > 0 {
+				t.Fatalf("muted: %v, %v", r.Outputs, err)
+			}
+		}
+		for _, o := range r.Outputs {
+			if lag := at - o.Time; o.Due != at || o.Cause != "u" || lag > op.(Timed).Lag() {
+				t.Errorf("at %d: %+v", at, o)
+			}
+		}
+		results, fired = results+len(r.Outputs), at
+	}
+	if results != 1 || row.Value != nil {
+		t.Errorf("%d results, the cell is %v", results, row.Value)
+	}
+}
+
+// TestLagOfWindows is how long a result may be on its way after the latest of its records.
+func TestLagOfWindows(t *testing.T) {
+	for emit, want := range map[string]int64{"final": 420, "{every: 30ms}": 420, "changes": -1} {
+		op, err := New(spendRule(t, "    window: {size: 400ms, hop: 40ms}\n    lateness: 20ms\n    emit: "+emit+"\n"+spendSelect))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := op.(Timed).Lag(); got != want {
+			t.Errorf("%s: %d, want %d", emit, got, want)
+		}
+	}
+}
+
+// TestRecordBeforeTheEpoch belongs to no window.
+func TestRecordBeforeTheEpoch(t *testing.T) {
+	rule := spendRule(t, "    window: {size: 20ms, hop: 10ms}\n"+spendSelect)
+	p := newPlayer(t, rule)
+	p.record(payment(t, rule, "u", 1, -1))
+	if p.late != 1 || p.left() > 0 {
+		t.Errorf("%d late, %d cells", p.late, p.left())
+	}
+}
+
+// TestWarmChangesNothing, whatever the rows hold.
+func TestWarmChangesNothing(t *testing.T) {
+	rule := spendRule(t, "    window: {size: 20ms, hop: 10ms}\n"+spendSelect)
+	p := newPlayer(t, rule)
+	rows := []*Row{{}, {Value: &group{}}}
+	for i := range 100 {
+		p.record(payment(t, rule, fmt.Sprint(i%40), 1, int64(i)))
+	}
+	for _, row := range p.rows {
+		rows = append(rows, row)
+	}
+	before := fmt.Sprint(encodedRows(p))
+	p.op.(*windows).Warm(rows)
+	if after := fmt.Sprint(encodedRows(p)); after != before {
+		t.Errorf("%s, before %s", after, before)
+	}
+}
+
+func encodedRows(p *player) map[string][]byte {
+	out := map[string][]byte{}
+	for key, row := range p.rows {
+		out[key] = row.Value.Append(nil)
+	}
+	return out
+}
+
+func FuzzDecodeSlices(f *testing.F) {
+	l := everything()
+	s := newSeries(sliceCodec{l}, cellWindows, 1, func(*head[slice], int64) int64 { return Never })
+	h := s.newHead()
+	h.inline.entries = append(h.inline.entries, entry[slice]{1000, slice{pane: goldenPane(l, 3)}}, entry[slice]{2000, slice{sent: &emission{n: 2, selected: []byte("abc")}}})
+	f.Add(h.Append(nil))
+	f.Add((&chunk[slice]{of: s, entries: h.inline.entries}).Append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := s.decode(b)
+		if err != nil || c == nil {
+			return
+		}
+		if len(c.Append(nil)) > c.Size() {
+			t.Fatal("Size says less")
+		}
+		if h, ok := c.(*head[slice]); ok {
+			var sum pane
+			for i := range h.inline.entries {
+				l.merge(&sum, &h.inline.entries[i].item.pane)
+			}
+			results(l, &sum)
+		}
+		if _, err := s.decode(c.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
