@@ -81,9 +81,6 @@ func (v *argument) number() float64 {
 	return v.x
 }
 
-// finite reports whether the argument is no infinity and not "not a number".
-func (v *argument) finite() bool { return v.kind != schemas.Float || v.x-v.x == 0 }
-
 // compare orders the argument and a kept value of the same type.
 func (v *argument) compare(held any) int {
 	switch h := held.(type) {

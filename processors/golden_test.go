@@ -62,7 +62,12 @@ func TestStateV1Loads(t *testing.T) {
 			"aggregate-all",
 			[]rules.Aggregate{{Func: rules.Count}, {Func: rules.Sum}, {Func: rules.Avg}, {Func: rules.Max}, {Func: rules.First}},
 			[]any{int64(3), int64(-7), (1e16 + 1e-16) / 3, "text", []any{nil, true, int64(5), 2.5, []byte{9}, map[string]any{"k": false}}},
-			3, 2, []string{"e1", "e3"}, 0.25, map[string]int64{"eu": 4, "us": 0}, "\x00\x01\x02",
+			3,
+			2,
+			[]string{"e1", "e3"},
+			0.25,
+			map[string]int64{"eu": 4, "us": 0},
+			"\x00\x01\x02",
 		},
 	}
 	for _, tt := range tests {
@@ -127,10 +132,10 @@ func TestStateV2Loads(t *testing.T) {
 		{2000, slice{sent: &emission{n: 2, selected: []byte("abc")}}},
 		{3000, slice{pane: many, sent: &emission{n: 1}, news: true}},
 	}
-	full.own().marks, full.rest.counted = [marksMost]int64{4000, 5000, 3000}, 1503
+	full.own().marks, full.own().counted = [marksMost]int64{4000, 5000, 3000}, 1503
 	split := s.newHead()
 	split.own().directory = []span{{first: 1000, number: 1}, {first: 3000, number: 7}, {first: 3000, number: 3, tied: true}}
-	split.rest.made = 7
+	split.own().made = 7
 	count := manual(rules.Aggregate{Func: rules.Count})
 	for name, tt := range map[string]struct {
 		cell   Cell

@@ -358,16 +358,16 @@ func (s *series[T]) deal(l *leaf[T]) {
 		l.chunk.entries, l.chunk.bytes = h.few[:0], 0
 	}
 	dealt := entries
-	last, any := l.chunk.last()
+	last, some := l.chunk.last()
 	for i, c := range l.plan.chunks {
 		n := min(l.plan.piece, len(entries))
 		c.entries, entries = append(make([]entry[T], 0, listMost), entries[:n]...), entries[n:]
 		c.weigh()
 		x := l.plan.spans[i]
 		x.first = c.entries[0].key
-		x.tied = any && last == x.first
+		x.tied = some && last == x.first
 		h.directory = slices.Insert(h.directory, at, x)
-		last, any = c.last()
+		last, some = c.last()
 		at++
 	}
 	clear(dealt)
