@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -255,7 +254,7 @@ type tally struct {
 func (a *alarmed) tally(ctx context.Context, t *testing.T, beats int64) *tally {
 	t.Helper()
 	c := &tally{dead: map[string]int64{}}
-	f := follow(t, a.servers, []string{"alarm.spans", "alarm.late", "alarm.once"}, func(e *event) error {
+	f := follow(t, a.servers, []string{"alarm.spans", "alarm.late", "alarm.once", "millrace.alarm.dead"}, func(e *event) error {
 		switch e.Topic {
 		case "alarm.spans":
 			c.onTime += e.value["n"].(int64)
@@ -263,39 +262,24 @@ func (a *alarmed) tally(ctx context.Context, t *testing.T, beats int64) *tally {
 			c.late++
 		case "alarm.once":
 			c.once++
+		default:
+			c.dead[e.header("millrace-rule")+" "+e.header("millrace-error-code")]++
 		}
-		return nil
-	})
-	dead := follow(t, a.servers, []string{"millrace.alarm.dead"}, func(e *event) error {
-		c.dead[e.header("millrace-rule")+" "+e.header("millrace-error-code")]++
 		return nil
 	})
 	// Beats that no rule takes, or not this one.
 	gone := func() int64 { return c.dead["alarm.span E704"] + c.dead[" implausible_time"] }
-	for c.onTime+c.late+gone() < beats {
-		brief, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-		err := errors.Join(ignoring(brief, f.poll(brief)), ignoring(brief, dead.poll(brief)))
-		cancel()
-		if err := errors.Join(err, ctx.Err()); err != nil {
-			whoWaits(t, []*worker{a.worker})
-			t.Fatalf("%d beats in windows, %d late, dead %v, of %d: %v", c.onTime, c.late, c.dead, beats, err)
-		}
+	if err := f.until(ctx, func() bool { return c.onTime+c.late+gone() >= beats }); err != nil {
+		whoWaits(t, []*worker{a.worker})
+		t.Fatalf("%d beats in windows, %d late, dead %v, of %d: %v", c.onTime, c.late, c.dead, beats, err)
 	}
-	if err := errors.Join(f.toEnd(ctx), dead.toEnd(ctx)); err != nil {
+	if err := f.toEnd(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if c.onTime+c.late+gone() != beats {
 		t.Errorf("%d beats in windows, %d late, dead %v, of %d", c.onTime, c.late, c.dead, beats)
 	}
 	return c
-}
-
-// ignoring forgets an error of a context that has ended.
-func ignoring(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return nil
-	}
-	return err
 }
 
 // A record of the year 2099 is a dead letter. It moves no time: what comes after it is not late.
