@@ -32,7 +32,8 @@ type store struct {
 	db              *leveldb.DB
 
 	rows    map[string]*row
-	size    int // of the rows, encoded
+	gone    map[string]*row // that have deadlines, and whose values are not in memory
+	size    int             // of the rows, encoded
 	dirty   []*row
 	writing chan error      // of the last commit's write, nil when it is settled
 	stale   map[string]bool // rules, by id, whose cells of another shape have been reported
@@ -99,7 +100,7 @@ func (x *incarnation) newStore(topic string, part int32) (*store, error) {
 
 // storeOver makes the store over an open local copy, which it closes in the end.
 func (x *incarnation) storeOver(db *leveldb.DB, topic string, part int32) (*store, error) {
-	s := &store{run: x, topic: topic, part: part, db: db, rows: map[string]*row{}, stale: map[string]bool{}, meta: storeMeta{offset: -1}}
+	s := &store{run: x, topic: topic, part: part, db: db, rows: map[string]*row{}, gone: map[string]*row{}, stale: map[string]bool{}, meta: storeMeta{offset: -1}}
 	switch b, err := s.db.Get(metaKey, nil); {
 	case err == nil:
 		s.meta, _ = parseStoreMeta(b)
@@ -235,8 +236,12 @@ func (s *store) row(rule processors.Operator, id, entity, cell string) (*process
 		r.epoch = s.epoch
 		return &r.Row, nil
 	}
-	r := &row{cell: cellKey(s.key), epoch: s.epoch}
-	r.Key = string(s.key)
+	r := s.gone[string(s.key)]
+	if r == nil {
+		r = &row{}
+		r.Key = string(s.key)
+	}
+	r.cell, r.epoch = cellKey(s.key), s.epoch
 	b, err := s.db.Get(r.cell, nil)
 	switch {
 	case err == nil:
@@ -252,7 +257,9 @@ func (s *store) row(rule processors.Operator, id, entity, cell string) (*process
 		s.distrust()
 		return nil, fmt.Errorf("cell %q of %s/%d: %w", r.Key, s.topic, s.part, err)
 	}
+	r.Gone = false
 	s.rows[r.Key] = r
+	delete(s.gone, r.Key)
 	s.resize(r, len(r.cell)+len(b))
 	return &r.Row, nil
 }
@@ -275,11 +282,22 @@ func (s *store) scan(ops map[string]processors.Operator, f func(rule string, r *
 			s.distrust()
 			return fmt.Errorf("cell %q of %s/%d: %w", key, s.topic, s.part, err)
 		}
-		r := &processors.Row{Key: key, Value: v}
-		f(id, r)
-		r.Value, r.Gone = nil, true
+		r := &row{}
+		r.Key, r.Value = key, v
+		f(id, &r.Row)
+		s.leave(r)
 	}
 	return it.Error()
+}
+
+// leave takes the value of a row out of memory. The row itself stays as long as it has a deadline: read again, it has to be
+// the same one.
+func (s *store) leave(r *row) {
+	r.Gone, r.Value, r.cell = true, nil, nil
+	s.resize(r, 0)
+	if r.Registered() {
+		s.gone[r.Key] = r
+	}
 }
 
 // distrust has the local copy rebuilt from the changelog when it is opened again: something in it can not be read.
@@ -423,8 +441,7 @@ func (s *store) evict(limit int) {
 		}
 		if r.epoch != s.epoch || len(s.rows) > 2*limit || s.size > 2*limit*rowBytes {
 			delete(s.rows, k)
-			r.Gone, r.Value = true, nil
-			s.size -= r.size
+			s.leave(r)
 		}
 		if len(s.rows) <= limit*3/4 && s.size <= limit*rowBytes*3/4 {
 			return
