@@ -29,6 +29,7 @@ func (v *argument) read(x *rules.Expr, env *rules.Env) {
 		v.i, ok = x.Int(env)
 	case schemas.Float:
 		v.x, ok = x.Float(env)
+		v.x += 0 // -0 is 0
 	case schemas.String:
 		var s string
 		s, ok = x.String(env)
@@ -49,7 +50,7 @@ func (v *argument) unbox(x any) {
 	case int64:
 		v.kind, v.i = schemas.Int, x
 	case float64:
-		v.kind, v.x = schemas.Float, x
+		v.kind, v.x = schemas.Float, x+0
 	case string:
 		v.kind, v.text = schemas.String, append(v.text[:0], x...)
 	default:
@@ -109,7 +110,7 @@ func (v *argument) hash() uint64 {
 		if math.IsNaN(v.x) { // every "not a number" is the same
 			return mix(1)
 		}
-		return mix(math.Float64bits(v.x + 0)) // and so are 0 and -0
+		return mix(math.Float64bits(v.x))
 	case schemas.String:
 		return mix(fnv(v.text))
 	default:

@@ -46,7 +46,13 @@ func (f *folds) closing(start, end int64) (*pane, error) {
 		x = &fold{from: start, middle: start, next: start}
 		h.own().memo = x
 	}
-	return f.slide(x, start, end)
+	p, err := f.slide(x, start, end)
+	if err != nil || p == nil || !f.layout.lossy(p) {
+		return p, err
+	}
+	// How the mergers of such sketches were grouped shows, and that depends on what is in memory.
+	f.layout.clear(&f.few)
+	return &f.few, f.each(start, end, func(e *entry[slice]) { f.layout.merge(&f.few, &e.item.pane) })
 }
 
 // merge merges slices anew.
@@ -60,9 +66,9 @@ func (f *folds) merge(entries []entry[slice]) *pane {
 	case 1:
 		return &entries[0].item.pane
 	}
-	f.layout.clear(&f.few)
-	for i := range entries {
-		f.layout.merge(&f.few, &entries[i].item.pane)
+	f.layout.copy(&f.few, &entries[0].item.pane)
+	for i := range entries[1:] {
+		f.layout.merge(&f.few, &entries[1+i].item.pane)
 	}
 	return &f.few
 }

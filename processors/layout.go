@@ -124,6 +124,16 @@ func (l *layout) subtract(p, q *pane) {
 	}
 }
 
+// lossy reports whether a sketch of the pane depends on how it was merged.
+func (l *layout) lossy(p *pane) bool {
+	for i := range l.columns {
+		if f, ok := p.acc(i).held.(*frequent); ok && f.lossy {
+			return true
+		}
+	}
+	return false
+}
+
 // read evaluates the arguments for the current record, which env has, and takes what is kept of its context. at is the
 // record's place in time: its event time in windows. Who has more than one pane for an entity sets order after it, if the
 // layout is listed, to how many records of the entity there were before.

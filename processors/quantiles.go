@@ -71,7 +71,7 @@ func (q *quantiles) middle(key int32) float64 {
 }
 
 func (q *quantiles) add(v *argument, _ int64) {
-	x := v.number() + 0 // not -0
+	x := v.number()
 	q.span(x, x)
 	q.count(coarser(bucketKey(x), q.level), 1)
 }
