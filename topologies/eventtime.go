@@ -97,7 +97,9 @@ func (p *partition) catchUp() (bool, error) {
 	again := p.rereading()
 	p.time.behind = true
 	for _, t := range p.tasks {
-		t.Hold(again)
+		if t.Hold(again); again {
+			continue // time stands still, too: what it would make due is not fired
+		}
 		for i, s := range t.inputs {
 			t.SetTime(i, s.clock.at())
 		}
