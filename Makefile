@@ -49,7 +49,8 @@ bench: ## Go benchmarks, then millrace beside plain goka and bare sarama (Kafka 
 e2e: ## whole program on a real Kafka and a real registry, with foreign clients (needs a JVM, Maven, Python)
 	MILLRACE_E2E=1 $(GO) test -count=1 -v -timeout 60m ./e2e/...
 
-chaos: ## workers and brokers killed and frozen under load (embedded broker and real Kafka: needs a JVM)
+chaos: ## 10,000 simulated lives, then workers and brokers killed and frozen under load (embedded broker and real Kafka: needs a JVM)
+	MILLRACE_CHAOS=1 $(GO) test -count=1 -v -timeout 60m -run '^TestChaosSimulation' ./topologies
 	MILLRACE_CHAOS=1 $(GO) test -count=1 -v -timeout 60m -run '^TestChaos' ./e2e/chaos $(ARGS)
 
 lint: ## vet and golangci-lint
