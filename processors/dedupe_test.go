@@ -122,11 +122,13 @@ func TestDedupeAgainstReference(t *testing.T) {
 		p := newPlayer(t, rule)
 		var passed []click
 		var want []string
-		now, ids := int64(0), rapid.SampledFrom([]int{3, 200}).Draw(rt, "ids")
-		pauses := rapid.SampledFrom([][]int64{{0, 1, 2, 19, 20, 25}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 20}}).Draw(rt, "pauses")
+		now, again := int64(0), rapid.SampledFrom([]int{2, 100}).Draw(rt, "again") // how far back copies go
+		burst := rapid.SampledFrom([]int{1, 8, 150}).Draw(rt, "burst")             // clicks at one time
 		for i := range rapid.SampledFrom([]int{5, 50, 500}).Draw(rt, "n") {
-			now += rapid.SampledFrom(pauses).Draw(rt, "pause")
-			c := click{user: rapid.SampledFrom([]string{"u", "v"}).Draw(rt, "user"), id: fmt.Sprint(rapid.IntRange(1, ids).Draw(rt, "id")), text: fmt.Sprint(i), at: now}
+			if i%burst == 0 {
+				now += rapid.SampledFrom([]int64{1, 2, 19, 20, 25}).Draw(rt, "pause")
+			}
+			c := click{user: rapid.SampledFrom([]string{"u", "v"}).Draw(rt, "user"), id: fmt.Sprint(max(0, i-rapid.IntRange(0, again).Draw(rt, "id"))), text: fmt.Sprint(i), at: now}
 			if !slices.ContainsFunc(passed, func(x click) bool { return x.user == c.user && x.id == c.id && c.at-x.at < 20 }) {
 				passed, want = append(passed, c), append(want, c.text)
 			}
@@ -179,6 +181,10 @@ func seenBytes(t testing.TB, ids int) int {
 			}
 		}
 		p.apply(&r)
+	}
+	p.due(0, Ended)
+	if n := p.left(); n > 0 {
+		t.Errorf("%d cells are left at the end of time", n)
 	}
 	return n / events
 }

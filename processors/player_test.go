@@ -101,7 +101,7 @@ func (p *player) due(input int, at int64) {
 	var due Due
 	for p.task.Next(&due) {
 		if due.Row == nil {
-			p.step(due.Record.Ref.(*offered), due.Record.Position.Time)
+			p.step(due.Record.Ref.(*offered), due.At)
 		} else {
 			p.fire(due.Row, due.At)
 		}

@@ -94,7 +94,7 @@ func (r *evaluator) advance(clock int64) {
 		}
 		r.windows[key] = slices.DeleteFunc(r.windows[key], func(w *refWindow) bool { return w == next })
 		if r.emit == rules.EmitFinal || r.emit == rules.EmitEvery && next.changed {
-			r.write(key, next)
+			r.write(key, next, at)
 		}
 	}
 	if r.window.Every > 0 && clock != Ended {
@@ -107,7 +107,7 @@ func (r *evaluator) tick(at int64) {
 	for _, k := range r.keys {
 		for _, w := range r.windows[k] {
 			if w.changed {
-				r.write(k, w)
+				r.write(k, w, at)
 			}
 			w.changed = false
 		}
@@ -192,7 +192,7 @@ func (r *evaluator) add(user string, w *refWindow, v visit) {
 // change writes the window if its values differ from those written last.
 func (r *evaluator) change(user string, w *refWindow) {
 	if r.emit == rules.EmitChanges && r.passes(w) && r.values(user, w) != w.written {
-		r.write(user, w)
+		r.write(user, w, 0)
 		w.written = r.values(user, w)
 	}
 }
@@ -224,7 +224,7 @@ func (r *evaluator) session(v visit, clock int64) bool {
 	slices.SortFunc(old, func(a, b *refWindow) int { return cmp.Compare(a.start, b.start) })
 	for _, w := range old {
 		if w.written != "" {
-			r.lines = append(r.lines, "delete "+r.line(v.user, w))
+			r.lines = append(r.lines, "delete "+r.line(v.user, w, 0))
 		}
 	}
 	r.change(v.user, merged)
@@ -284,16 +284,17 @@ func (r *evaluator) counting(v visit) bool {
 	w.visits = append(w.visits, v)
 	if int64(len(w.visits)) == r.window.N {
 		r.windows[v.user] = nil
-		r.write(v.user, w)
+		r.write(v.user, w, 0)
 	}
 	return true
 }
 
 func (r *evaluator) passes(w *refWindow) bool { return !r.having || len(w.visits) > 1 }
 
-func (r *evaluator) write(user string, w *refWindow) {
+// write writes the window, at a deadline or, with due 0, because of a record.
+func (r *evaluator) write(user string, w *refWindow, due int64) {
 	if r.passes(w) {
-		r.lines = append(r.lines, r.line(user, w))
+		r.lines = append(r.lines, r.line(user, w, due))
 	}
 }
 
@@ -341,18 +342,18 @@ func edges(vs []visit) (first, last visit) {
 	return slices.MinFunc(vs, order), slices.MaxFunc(vs, order)
 }
 
-func (r *evaluator) line(user string, w *refWindow) string {
+func (r *evaluator) line(user string, w *refWindow, due int64) string {
 	first, last := edges(w.visits)
 	ids := []string{first.event, last.event}
 	confidence := math.Inf(1)
 	for _, v := range w.visits {
 		confidence = min(confidence, v.confidence)
 	}
-	return resultLine(r.values(user, w), last.at, confidence, ids[:min(2, len(w.visits))], int64(len(w.visits)))
+	return resultLine(r.values(user, w), last.at, due, confidence, ids[:min(2, len(w.visits))], int64(len(w.visits)))
 }
 
-func resultLine(values string, at int64, confidence float64, ids []string, inputs int64) string {
-	return fmt.Sprintf("%s t=%d confidence=%v %v of %d", values, at, confidence, ids, inputs)
+func resultLine(values string, at, due int64, confidence float64, ids []string, inputs int64) string {
+	return fmt.Sprintf("%s t=%d due=%d confidence=%v %v of %d", values, at, due, confidence, ids, inputs)
 }
 
 // line is an output in the form of the reference's lines.
@@ -362,7 +363,7 @@ func (s *spec) line(o *played) string {
 		fmt.Fprintf(&b, " %s=%v", name, o.Fields[name])
 	}
 	step := o.Context.Lineage[len(o.Context.Lineage)-1]
-	line := resultLine(o.Key+b.String(), o.Time, o.Context.Confidence, step.EventIDs, step.Inputs)
+	line := resultLine(o.Key+b.String(), o.Time, o.Due, o.Context.Confidence, step.EventIDs, step.Inputs)
 	if o.Delete {
 		return "delete " + line
 	}

@@ -40,7 +40,8 @@ func (w *sessions) changes(v *view, r *Result) error {
 	return w.report.write(v, &w.merged.pane, &a, w.merged.sent.n, r)
 }
 
-// retract adds the deletion of what stands written for a session that is no more.
+// retract adds the deletion of what stands written for a session that is no more. It is made of the session as it was; what
+// select takes from a record is that of the record at hand.
 func (w *sessions) retract(v *view, p *pane, r *Result) error {
 	a, err := w.report.answer(v, p, r)
 	if err != nil || a.route == nil {

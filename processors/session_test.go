@@ -23,10 +23,10 @@ func TestSessionsRetract(t *testing.T) {
 		vs[i].user, vs[i].confidence = "u", 1
 	}
 	want := []string{
-		"u most=5 start=100 end=100 t=100 confidence=1 [e000] of 1",
-		"delete u most=5 start=100 end=100 t=100 confidence=1 [e000] of 1",
-		"u most=5 start=100 end=108 t=108 confidence=1 [e000 e001] of 2",
-		"u most=1 start=130 end=130 t=130 confidence=1 [e002] of 1",
+		"u most=5 start=100 end=100 t=100 due=0 confidence=1 [e000] of 1",
+		"delete u most=5 start=100 end=100 t=100 due=0 confidence=1 [e000] of 1",
+		"u most=5 start=100 end=108 t=108 due=0 confidence=1 [e000 e001] of 2",
+		"u most=1 start=130 end=130 t=130 due=0 confidence=1 [e002] of 1",
 	}
 	p := s.play(t, rule, vs[:3], manner{every: 1})
 	if d := cmp.Diff(want, s.lines(p)); d != "" {
@@ -34,13 +34,13 @@ func TestSessionsRetract(t *testing.T) {
 	}
 	vs[3].at = 120 // 12 ms after one session, 10 ms before the other
 	p = s.play(t, rule, vs, manner{every: 1})
-	want = append(want, "delete u most=1 start=130 end=130 t=130 confidence=1 [e002] of 1", "u most=2 start=120 end=130 t=130 confidence=1 [e003 e002] of 2")
+	want = append(want, "delete u most=1 start=130 end=130 t=130 due=0 confidence=1 [e002] of 1", "u most=2 start=120 end=130 t=130 due=0 confidence=1 [e003 e002] of 2")
 	if d := cmp.Diff(want, s.lines(p)); d != "" {
 		t.Error(d)
 	}
 	vs[3].at = 118 // too far from the second
 	p = s.play(t, rule, vs, manner{every: 1})
-	want = append(want[:4], "delete u most=5 start=100 end=108 t=108 confidence=1 [e000 e001] of 2", "u most=5 start=100 end=118 t=118 confidence=1 [e000 e003] of 3")
+	want = append(want[:4], "delete u most=5 start=100 end=108 t=108 due=0 confidence=1 [e000 e001] of 2", "u most=5 start=100 end=118 t=118 due=0 confidence=1 [e000 e003] of 3")
 	if d := cmp.Diff(want, s.lines(p)); d != "" {
 		t.Error(d)
 	}

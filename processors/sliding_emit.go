@@ -204,7 +204,8 @@ func (w *sliding) findEnds(closed int64) {
 	w.ends = slices.DeleteFunc(slices.Compact(w.ends), func(end int64) bool { return end <= closed })
 }
 
-// change adds the result of a window if the record changes what is selected.
+// change adds the result of a window if the record changes what is selected. What was written last is not remembered, but
+// worked out from the moments without the record: an event would otherwise rewrite every window that it lies in.
 func (w *sliding) change(v *view, old *pane, r *Result) error {
 	at, to := w.position(w.at), w.position(v.end+1)-w.position(w.at+1)
 	w.layout.clear(&w.before)
