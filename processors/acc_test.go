@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
 )
 
 // folded is the accumulator of the values, or the first error code.
@@ -147,5 +148,34 @@ func TestTopKPastItsLimitKeepsTheFrequent(t *testing.T) {
 	}
 	if n := len(a.held.(*frequent).values); n != frequentMost {
 		t.Errorf("%d values are kept", n)
+	}
+}
+
+func TestMergedTopKKeepsTheFrequent(t *testing.T) {
+	var a, b frequent
+	add := func(f *frequent, v int64, n int) {
+		for range n {
+			f.add(&argument{kind: schemas.Int, i: v}, 0)
+		}
+	}
+	for i := range int64(900) {
+		add(&a, i, 2)
+		add(&b, 600+i, 1+int(i%2))
+	}
+	a.merge(&b)
+	if len(a.values) != frequentMost || !a.lossy {
+		t.Fatalf("%d values, lossy %v", len(a.values), a.lossy)
+	}
+	for i, x := range a.values { // 0 to 899 from a, with more where both have it; of b's own the smallest of those that came twice
+		want := counted{int64(i), 2}
+		switch {
+		case i >= 900:
+			want = counted{int64(900 + 2*(i-900) + 1), 2}
+		case i >= 600:
+			want.n += 1 + int64(i%2)
+		}
+		if x != want {
+			t.Fatalf("value %d is %v, want %v", i, x, want)
+		}
 	}
 }

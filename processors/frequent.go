@@ -93,15 +93,26 @@ func (f *frequent) merge(other sketch) {
 	f.shorten()
 }
 
-// shorten keeps the most frequent values only.
+// shorten keeps the most frequent values only, of equally frequent ones the smallest.
 func (f *frequent) shorten() {
 	if len(f.values) <= frequentMost {
 		return
 	}
 	f.lossy = true
-	slices.SortFunc(f.values, byCount)
-	f.values = slices.Clone(f.values[:frequentMost])
-	slices.SortFunc(f.values, func(a, b counted) int { return compare(a.value, b.value) })
+	counts := make([]int64, len(f.values))
+	for i := range f.values {
+		counts[i] = f.values[i].n
+	}
+	slices.Sort(counts)
+	least := counts[len(counts)-frequentMost] // that stays
+	above, _ := slices.BinarySearch(counts, least+1)
+	ties := frequentMost - (len(counts) - above)
+	f.values = slices.DeleteFunc(f.values, func(x counted) bool {
+		if x.n == least {
+			ties--
+		}
+		return x.n < least || x.n == least && ties < 0
+	})
 }
 
 // byCount puts the most frequent first, ties by value.

@@ -288,7 +288,7 @@ rules:
     from: {v: case.visits}
     by: v.user
     window: {size: 60ms, hop: 1ms}
-    select: {user: key, texts: 'topk(v.text, 20)', n: distinct(v.text)}
+    select: {user: key, texts: 'topk(v.text, 500)', n: distinct(v.text)}
     to: case.out
 `)
 	if err != nil {
@@ -296,9 +296,9 @@ rules:
 	}
 	s := spec{}
 	var vs []visit
-	for i := range 2500 {
+	for i := range 3000 {
 		r := mix(uint64(i))
-		vs = append(vs, visit{user: "u", text: fmt.Sprint(r % (1 + r>>32%3000)), at: int64(i / 25), confidence: 1})
+		vs = append(vs, visit{user: "u", text: fmt.Sprint(r % (1 + r>>32%3000)), at: int64(i / 30), confidence: 1})
 	}
 	number(vs)
 	want, got := s.play(t, rule, vs, manner{every: 1, ends: true}), s.play(t, rule, vs, manner{every: 1, restart: 300, ends: true})
