@@ -137,7 +137,7 @@ func (p *partition) fall(t *ruleTask) error {
 		return fmt.Errorf("offset %d was readable and is not any more: %w", w.message.Offset, err)
 	}
 	w.tasks--
-	p.held.event.Clock = p.due.Record.Position.Time
+	p.held.event.Clock = p.due.At
 	u := use{t.rule, p.due.Record.Position.Input}
 	err := p.rule(u, t, t.op, t.counts, &p.held)
 	w.stepper.clock.release()
