@@ -436,7 +436,15 @@ func (p *partition) restore(a *progress) {
 	if a == nil {
 		return
 	}
-	p.time.said, p.time.written = a.Times, a.Written
+	p.time.said, p.time.written = a.Times, map[string]map[int32]int64{}
+	for topic, offsets := range a.Written { // the board's are not ours to change
+		p.time.written[topic] = maps.Clone(offsets)
+	}
+	if a.Table != p.table() { // the state was deleted, so that it is built anew
+		p.run.runner.logger.Info("the table is another one: the partition begins without the time of the former one", "partition", p.number)
+		p.time.said = nil
+		return
+	}
 	for _, s := range p.inputs {
 		if in, ok := a.Inputs[s.Topic]; ok {
 			s.clock.restore(in)
