@@ -60,7 +60,7 @@ func (c *stepClock) begin(offset int64) {
 	if c.known {
 		return
 	}
-	if !c.restored {
+	if !c.restored || c.taken < offset { // an operator may have set the group's offset forward
 		c.taken = offset
 	}
 	c.next, c.known, c.committed = offset, true, offset
