@@ -405,23 +405,33 @@ func (x *incarnation) announcing(parts []*partition, offsets map[topicPartition]
 	out := map[*partition]*progress{}
 	now := x.runner.now()
 	for _, p := range parts {
-		due := p.announce(now) || p.time.unsaid
-		for _, s := range p.inputs {
-			_, ok := offsets[topicPartition{s.Topic, p.number}]
-			due = due || ok
+		if a := p.telling(now, offsets); a != nil {
+			out[p] = a
 		}
-		if !due {
-			continue
-		}
-		for _, s := range p.inputs {
-			tp := topicPartition{s.Topic, p.number}
-			if _, ok := offsets[tp]; !ok && s.clock.known {
-				offsets[tp] = s.clock.commitable()
-			}
-		}
-		out[p] = p.progress()
 	}
 	return out
+}
+
+// telling gives the partition's progress if it has some to tell, and adds the offsets that go with it. The barrier keeps
+// steps off, and the lock those who look without it.
+func (p *partition) telling(now time.Time, offsets map[topicPartition]int64) *progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	due := p.announce(now) || p.time.unsaid
+	for _, s := range p.inputs {
+		_, ok := offsets[topicPartition{s.Topic, p.number}]
+		due = due || ok
+	}
+	if !due {
+		return nil
+	}
+	for _, s := range p.inputs {
+		tp := topicPartition{s.Topic, p.number}
+		if _, ok := offsets[tp]; !ok && s.clock.known {
+			offsets[tp] = s.clock.commitable()
+		}
+	}
+	return p.progress()
 }
 
 // tail gives the progress records of a commit, once everything before them is acknowledged; nil for none.
@@ -451,14 +461,21 @@ func (x *incarnation) settle(parts []*partition, offsets map[topicPartition]int6
 	x.mu.Unlock()
 	now := x.runner.now()
 	for _, p := range parts {
-		for _, s := range p.inputs {
-			if at, ok := offsets[topicPartition{s.Topic, p.number}]; ok {
-				s.clock.settled(at)
-			}
+		p.settle(offsets, announcing[p], now)
+	}
+}
+
+// settle notes the offsets that were committed, and the progress, if there was some.
+func (p *partition) settle(offsets map[topicPartition]int64, a *progress, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.inputs {
+		if at, ok := offsets[topicPartition{s.Topic, p.number}]; ok {
+			s.clock.settled(at)
 		}
-		if a := announcing[p]; a != nil {
-			p.said(a, now)
-			p.time.unsaid = false
-		}
+	}
+	if a != nil {
+		p.said(a, now)
+		p.time.unsaid = false
 	}
 }
