@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -61,7 +62,10 @@ func (b *board) take(rs []*kgo.Record, partition int32, next int64, starting boo
 		if !b.loaded[p.Group] {
 			continue
 		}
-		p.Ended = p.Ended && !starting
+		if starting {
+			p.Ended = false
+			maps.DeleteFunc(p.Times, func(_ string, t int64) bool { return t == processors.Ended })
+		}
 		b.changes++
 		gp := groupPartition{p.Group, p.Partition}
 		b.latest[gp], b.version[gp] = p, b.changes
