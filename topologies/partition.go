@@ -51,6 +51,7 @@ type stepper struct {
 	counts    []*ruleCounts
 	moves     []*mover
 	clock     stepClock
+	heard     bool        // a record that moves time, or could have, has come in this batch
 	full      atomic.Bool // it is furthest ahead, and enough waits already: its claim pauses
 
 	// The decoder of the last record's schema id: records of one schema come in long runs.
@@ -147,7 +148,10 @@ func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) (int, err
 			return i, nil
 		}
 	}
-	s.clock.hear(now)
+	if s.heard { // what nobody can read does not end a silence
+		s.clock.hear(now)
+		s.heard = false
+	}
 	p.time.stepped = now
 	p.throttle(now)
 	p.counts.add(in, int64(len(records)))
@@ -192,6 +196,7 @@ func (p *partition) record(s *stepper, m *sarama.ConsumerMessage) (done bool, er
 	if done, err := p.passed(s, p.live.event.Time); err != nil || !done {
 		return done, err
 	}
+	s.heard = true
 	if err := p.offer(s, m, reread); err != nil {
 		return false, err
 	}
