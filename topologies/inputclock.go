@@ -82,10 +82,20 @@ func (c *stepClock) took(offset int64) {
 	}
 }
 
-// refuse notes a record that was not taken in although rules could have read it.
-func (c *stepClock) refuse(offset int64) { c.odd = append(c.odd, offset) }
+// mostRefused bounds the refused offsets that are kept: they are in every progress record.
+const mostRefused = 10_000
 
-func (c *stepClock) refused(offset int64) bool { return slices.Contains(c.odd, offset) }
+// refuse notes a record that was not taken in although rules could have read it.
+func (c *stepClock) refuse(offset int64) {
+	if c.odd = append(c.odd, offset); len(c.odd) > mostRefused {
+		c.odd = c.odd[1:]
+	}
+}
+
+// refused reports whether a record that is read again was refused: what was taken in is not beyond the largest event time.
+func (c *stepClock) refused(offset, at int64) bool {
+	return c.source != nil && at > c.source.latest || slices.Contains(c.odd, offset)
+}
 
 // hold keeps the committed offset before the record.
 func (c *stepClock) hold(w *holding) { c.holds = append(c.holds, w) }

@@ -190,7 +190,7 @@ func (p *partition) record(s *stepper, m *sarama.ConsumerMessage) (done bool, er
 		}
 		return p.arrived(s, m)
 	}
-	if reread && s.clock.refused(m.Offset) {
+	if reread && s.clock.refused(m.Offset, p.live.event.Time) {
 		return true, nil
 	}
 	if done, err := p.passed(s, p.live.event.Time); err != nil || !done {
