@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -395,7 +396,7 @@ func (p *partition) slowest() int64 {
 // acknowledged.
 func (p *partition) progress() *progress {
 	a := &progress{
-		Version: progressVersion, Group: p.run.runner.plan.Name, Partition: p.number, Wanted: p.want(),
+		Version: progressVersion, Group: p.run.runner.plan.Name, Partition: p.number, Table: p.table(), Wanted: p.want(),
 		Inputs: map[string]inputProgress{}, Tasks: map[string]taskProgress{},
 	}
 	if p.run.runner.plan.Announces {
@@ -406,7 +407,7 @@ func (p *partition) progress() *progress {
 		a.Inputs[s.Topic] = s.clock.progress()
 	}
 	for _, t := range p.tasks {
-		a.Tasks[t.rule.ID] = newTaskProgress(t.State())
+		a.Tasks[t.rule.ID] = newTaskProgress(t.rule.Fingerprint, t.State())
 	}
 	return a
 }
@@ -451,10 +452,18 @@ func (p *partition) restore(a *progress) {
 		}
 	}
 	for _, t := range p.tasks {
-		if state, ok := a.Tasks[t.rule.ID]; ok {
+		if state, ok := a.Tasks[t.rule.ID]; ok && state.State == t.rule.Fingerprint {
 			t.Restore(state.state())
 		}
 	}
+}
+
+// table identifies the changelog topic that holds the partition's state, "" without state.
+func (p *partition) table() string {
+	if p.store == nil {
+		return ""
+	}
+	return hex.EncodeToString(p.store.meta.topic[:])
 }
 
 // tick goes on in time without a record: by what the board says, and by proven silence of source partitions.

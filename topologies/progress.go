@@ -17,6 +17,7 @@ type progress struct {
 	Version   int    `json:"version"`
 	Group     string `json:"group"`
 	Partition int32  `json:"partition"`
+	Table     string `json:"table,omitempty"` // id of the changelog topic with the state that this goes with
 	// Times are the output times of the partition's writers, by name, in ms.
 	Times map[string]int64 `json:"times,omitempty"`
 	Ended bool             `json:"ended,omitempty"` // the input was bounded, and everything of it is processed
@@ -38,6 +39,7 @@ type inputProgress struct {
 
 // taskProgress is a processors.TaskState.
 type taskProgress struct {
+	State    string            `json:"state"` // rules.Rule.Fingerprint: what another one has done says nothing
 	Clock    int64             `json:"clock"`
 	FiredAt  int64             `json:"fired_at"`
 	Part     int               `json:"fired_part"`
@@ -59,8 +61,8 @@ type positionProgress struct {
 
 const progressVersion = 1
 
-func newTaskProgress(s processors.TaskState) taskProgress {
-	t := taskProgress{Clock: s.Clock, FiredAt: s.Fired.At, Part: s.Fired.Part}
+func newTaskProgress(fingerprint string, s processors.TaskState) taskProgress {
+	t := taskProgress{State: fingerprint, Clock: s.Clock, FiredAt: s.Fired.At, Part: s.Fired.Part}
 	if s.Ran {
 		t.Position = new(positionProgress(s.Position))
 	}
