@@ -282,7 +282,7 @@ func TestTask(t *testing.T) {
 				t.Fatal(err)
 			}
 			var sources []bool
-			for _, in := range strings.Fields(c.inputs) {
+			for in := range strings.FieldsSeq(c.inputs) {
 				sources = append(sources, in != strings.ToLower(in))
 			}
 			script(t, NewTask(op, sources), inputs, c.script)

@@ -155,7 +155,7 @@ func (j *simJournal) at(step simStep) error {
 		return fmt.Errorf("%w %v: no answer", errSimFault, step)
 	case simFails:
 		return fmt.Errorf("%w %v", errSimFault, step)
-	case 0:
+	default: // nothing
 	}
 	if j.dead {
 		return fmt.Errorf("%w: crash %v", errSimFault, step)

@@ -180,9 +180,7 @@ func (l *simLog) decide(x *simTxn, o simOutcome) {
 		l.grown++
 	}
 	if o == simCommitted {
-		for tp, at := range x.offsets {
-			x.group.offsets[tp] = at
-		}
+		maps.Copy(x.group.offsets, x.offsets)
 	}
 }
 

@@ -24,10 +24,24 @@ type simAction struct {
 // simActions are what goes on all the time, and then what goes wrong.
 func simActions() []simAction {
 	return []simAction{
-		{40, (*simulation).actStep}, {12, (*simulation).actAsk}, {12, (*simulation).actTick}, {10, (*simulation).actCommit},
-		{10, (*simulation).actFollow}, {6, (*simulation).actDeliver}, {10, (*simulation).actWait}, {30, (*simulation).actJoin},
-		{1, (*simulation).actSleep}, {1, (*simulation).actRebalance}, {1, (*simulation).actCrash}, {1, (*simulation).actFreeze}, {4, (*simulation).actThaw},
-		{1, (*simulation).actOutage}, {1, (*simulation).actStop}, {2, (*simulation).actStart}, {1, (*simulation).actEvict}, {2, (*simulation).actReach},
+		{40, (*simulation).actStep},
+		{12, (*simulation).actAsk},
+		{12, (*simulation).actTick},
+		{10, (*simulation).actCommit},
+		{10, (*simulation).actFollow},
+		{6, (*simulation).actDeliver},
+		{10, (*simulation).actWait},
+		{30, (*simulation).actJoin},
+		{1, (*simulation).actSleep},
+		{1, (*simulation).actRebalance},
+		{1, (*simulation).actCrash},
+		{1, (*simulation).actFreeze},
+		{4, (*simulation).actThaw},
+		{1, (*simulation).actOutage},
+		{1, (*simulation).actStop},
+		{2, (*simulation).actStart},
+		{1, (*simulation).actEvict},
+		{2, (*simulation).actReach},
 	}
 }
 

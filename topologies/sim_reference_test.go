@@ -191,10 +191,10 @@ func (r *simRule) result(key string, in []simArrival) *simEvent {
 	for _, e := range in {
 		values[e.v] = true
 		sum += e.v
-		switch {
-		case r.value == "max":
+		switch r.value {
+		case "max":
 			out.v = max(out.v, e.v)
-		case r.value == "min":
+		case "min":
 			out.v = min(out.v, e.v)
 		}
 		out.at = max(out.at, e.at)

@@ -3,6 +3,7 @@ package topologies
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing/fstest"
 
@@ -235,10 +236,8 @@ func (b *simShapeBuilder) existing(r *simRule) int {
 		return -1
 	}
 	for _, x := range append(b.shape.rules, r) {
-		for _, in := range x.from {
-			if in == last {
-				return -1
-			}
+		if slices.Contains(x.from, last) {
+			return -1
 		}
 	}
 	return last

@@ -240,16 +240,8 @@ func (s *simulation) begin() {
 // simulate runs seeds and reports the first that is wrong.
 func simulate(t *testing.T, first uint64, n int) {
 	for seed := first; seed < first+uint64(n); seed++ {
-		st := time.Now()
 		s := newSimulation(t, seed)
 		s.run()
-		if os.Getenv("SIMV") != "" {
-			fmt.Println(seed, time.Since(st), len(s.story), s.log.grown, s.failed != "")
-		}
-		if s.failed != "" && os.Getenv("SIMALL") != "" {
-			fmt.Printf("%d %v %s %s: %.200q\n", seed, s.mode, s.options.Time, s.options.Guarantee, s.failed)
-			continue
-		}
 		if s.failed != "" {
 			if *simSeed == 0 {
 				s.story = s.story[max(0, len(s.story)-60):]
