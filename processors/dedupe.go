@@ -70,22 +70,40 @@ func (d *deduped) Step(s State, e *Event, r *Result) error {
 	return d.remember(s, entity, path, row, old.with(&x, d, e.Clock), r)
 }
 
-// find walks down to the cell that the id belongs to.
+// find finds the cell that the id belongs to. It begins to look at the depth at which it found one last.
 func (d *deduped) find(s State, entity string, x *seenID) (string, *Row, error) {
-	path, deepest := cellSeen, ""
-	for {
-		row, err := s.Row(entity, path)
+	row, err := s.Row(entity, cellSeen)
+	if err != nil || !isSplit(row) {
+		return cellSeen, row, err
+	}
+	root, deepest := row.Value.(*seen), x.path()
+	path := deepest[:len(cellSeen)+max(root.depth, 1)]
+	if row, err = s.Row(entity, path); err != nil {
+		return "", nil, err
+	}
+	for row.Value == nil && len(path) > len(cellSeen)+1 { // it is empty, or above
+		above, err := s.Row(entity, path[:len(path)-1])
 		if err != nil {
 			return "", nil, err
 		}
-		if c, ok := row.Value.(*seen); !ok || !c.split {
-			return path, row, nil
+		if isSplit(above) {
+			break
 		}
-		if deepest == "" {
-			deepest = x.path()
-		}
-		path = deepest[:len(path)+1]
+		path, row = path[:len(path)-1], above
 	}
+	for isSplit(row) {
+		path = deepest[:len(path)+1]
+		if row, err = s.Row(entity, path); err != nil {
+			return "", nil, err
+		}
+	}
+	root.depth = len(path) - len(cellSeen)
+	return path, row, nil
+}
+
+func isSplit(row *Row) bool {
+	c, ok := row.Value.(*seen)
+	return ok && c.split
 }
 
 // remember writes the cell, in four where it has become too many ids for one.

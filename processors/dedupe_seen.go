@@ -17,6 +17,7 @@ type seen struct {
 	split bool
 	ids   []seenID // by time
 	due   int64    // the last of the ids is forgotten then
+	depth int      // of a split cell: where an id was found last, in memory only
 }
 
 // seenID is an id that was seen, and the event time of its record. Ids are kept as hashes: they are only compared, and
