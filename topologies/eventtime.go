@@ -433,7 +433,7 @@ func (p *partition) said(a *progress, now time.Time) {
 
 // restore goes on where the partition's last owner stood.
 func (p *partition) restore(a *progress) {
-	p.time.saidWant, p.time.behind = processors.Never, true
+	p.time.saidWant, p.time.wanted, p.time.behind = processors.Never, processors.Never, true
 	if a == nil {
 		return
 	}
