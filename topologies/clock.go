@@ -14,15 +14,17 @@ type sourceClock struct {
 	idleAfter  time.Duration // silence before time goes on by itself
 	pace       float64       // event time per wall time
 
-	latest  int64     // largest event time taken in; Unknown before
-	time    int64     // the promise
-	heard   time.Time // when the last record was taken in, or silence began to count
-	stood   int64     // the promise then
-	asked   time.Time // when the broker was last asked
-	patient time.Duration
-	idle    bool  // never heard of, and empty
-	level   int64 // event time that others had reached when it was last empty, less outOfOrder
-	ended   bool
+	latest int64     // largest event time taken in; Unknown before
+	time   int64     // the promise
+	heard  time.Time // when the last record was taken in, or silence began to count
+	stood  int64     // the promise then
+	asked  time.Time // when the broker was last asked, and has answered
+	posed  time.Time // when it was last asked at all
+	away   bool      // it has not answered since
+	resume time.Time // before that, silence does not count: what an outage held up comes first
+	idle   bool      // never heard of, and empty
+	level  int64     // event time that others had reached when it was last empty, less outOfOrder
+	ended  bool
 }
 
 // at is the time as tasks and readers see it.
@@ -36,10 +38,11 @@ func (c *sourceClock) at() int64 {
 	return c.time
 }
 
-// outage is how long the broker may leave a question unanswered before the silence does not count any more; what may
-// have been held up by then arrives first, so that the silence has to last that much longer (at most longestPatience).
+// What an outage held up arrives when it is over: from then on silence does not count for as long as the broker gave no
+// answers, at most longestPatience; and for takeover when the partition has a new owner, because nobody knows what ended the
+// former one.
 const (
-	outage          = 1500 * time.Millisecond
+	takeover        = 1500 * time.Millisecond
 	longestPatience = 10 * time.Second
 )
 
@@ -50,6 +53,7 @@ func newSourceClock(outOfOrder int64, idleAfter time.Duration, pace float64) *so
 // restore goes on from the promise that the partition's last owner gave.
 func (c *sourceClock) restore(latest, promise int64) {
 	c.latest, c.time, c.stood = latest, promise, promise
+	c.away = promise != processors.Unknown
 }
 
 // record takes the event time of a record in and reports whether the promise goes on.
@@ -67,28 +71,37 @@ func (c *sourceClock) record(at int64) bool {
 
 // hear notes that records were taken in at the moment now.
 func (c *sourceClock) hear(now time.Time) {
-	c.heard, c.stood, c.asked, c.patient = now, c.time, now, 0
+	if c.away {
+		patience := takeover
+		if !c.asked.IsZero() {
+			patience = min(now.Sub(c.asked), longestPatience)
+		}
+		c.away, c.resume = false, now.Add(patience)
+	}
+	c.heard, c.stood, c.asked = now, c.time, now
+}
+
+// unanswered notes that the broker did not answer.
+func (c *sourceClock) unanswered() { c.away = true }
+
+// since is when the silence began that counts.
+func (c *sourceClock) since() time.Time {
+	if c.resume.After(c.heard) {
+		return c.resume
+	}
+	return c.heard
 }
 
 // silent takes the broker's answer that nothing lies beyond what was taken in, to a question sent at the moment sent, when
 // others had reached the event time present. Only what had been appended before is known, so that time goes on to that
 // moment, less half of idle_after: what was on its way then is not late.
 func (c *sourceClock) silent(sent time.Time, present int64) {
-	if c.heard.IsZero() {
+	if c.heard.IsZero() || c.away {
 		c.hear(sent)
-		if c.time != processors.Unknown {
-			c.patient = outage // whatever ended the former owner may have held records up, too
-		}
-		return
-	}
-	if gap := sent.Sub(c.asked); gap > outage && c.patient < longestPatience {
-		patient := min(gap, longestPatience)
-		c.hear(sent)
-		c.patient = patient
 		return
 	}
 	c.asked = sent
-	elapsed := sent.Sub(c.heard) - c.patient
+	elapsed := sent.Sub(c.since())
 	if elapsed < c.idleAfter {
 		return
 	}
@@ -101,11 +114,14 @@ func (c *sourceClock) silent(sent time.Time, present int64) {
 	c.time = max(c.time, c.stood+int64(float64(elapsed-c.idleAfter/2)/float64(time.Millisecond)*c.pace))
 }
 
+// longestWait is as long as a time that silence reaches some day is away.
+const longestWait = 24 * time.Hour
+
 // reaches is when time gets to at by silence alone: the moment to ask the broker. The zero time means at once.
 func (c *sourceClock) reaches(at int64) time.Time {
 	if c.heard.IsZero() || c.time == processors.Unknown {
 		return time.Time{}
 	}
-	wait := time.Duration(float64(at-c.stood) / c.pace * float64(time.Millisecond))
-	return c.heard.Add(c.patient + max(c.idleAfter, wait+c.idleAfter/2))
+	wait := min(float64(at-c.stood)/c.pace, float64(longestWait/time.Millisecond))
+	return c.since().Add(max(c.idleAfter, time.Duration(wait*float64(time.Millisecond))+c.idleAfter/2))
 }

@@ -471,8 +471,11 @@ func (p *partition) tick(a *answers) (done bool, err error) {
 	p.clock, p.time.budget = p.run.runner.now().UnixMilli(), firingBudget
 	for _, s := range p.inputs {
 		if c := s.clock.source; c != nil {
-			if a.quiet[topicPartition{s.Topic, p.number}] {
+			tp := topicPartition{s.Topic, p.number}
+			if quiet, answered := a.quiet[tp]; quiet {
 				p.silence(c, a)
+			} else if _, asked := a.asked[tp]; asked && !answered {
+				c.unanswered()
 			}
 			if p.run.runner.board != nil && c.time != processors.Unknown {
 				p.run.runner.board.heard(s.Topic, c.time)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -28,6 +29,9 @@ type incarnation struct {
 
 	// barrier: a batch holds it for reading, a commit for writing, so that no batch is half way in a transaction.
 	barrier sync.RWMutex
+
+	wake   chan struct{} // of the pulse; capacity 1
+	asleep atomic.Int64  // until when it sleeps, in ns
 
 	mu      sync.Mutex
 	session sarama.ConsumerGroupSession
@@ -83,7 +87,7 @@ func (g *runner) incarnate(ctx context.Context) (err error) {
 func (g *runner) newIncarnation(cancel context.CancelCauseFunc, stopProducing context.CancelFunc) *incarnation {
 	x := &incarnation{
 		runner: g, cancel: cancel, stopProducing: stopProducing, marks: map[topicPartition]int64{},
-		stores: map[int32]*store{}, parts: map[int32]*partition{}, claims: map[*claim]bool{},
+		stores: map[int32]*store{}, parts: map[int32]*partition{}, claims: map[*claim]bool{}, wake: make(chan struct{}, 1),
 	}
 	x.committer = newCommitter(x)
 	return x
@@ -252,6 +256,7 @@ func (x *incarnation) step(in *Input, topic string, part int32, records []*saram
 	}
 	x.committer.worked(p.time.worked)
 	p.time.worked = 0
+	x.hurry(p)
 	return n, nil
 }
 

@@ -15,6 +15,7 @@ import (
 // and how long an answer may take.
 const (
 	shortestPulse = 5 * time.Millisecond
+	shortPulse    = 20 * time.Millisecond
 	longestPulse  = 200 * time.Millisecond
 	answerTimeout = time.Second
 )
@@ -41,23 +42,21 @@ func (l *pulse) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := x.runner.board.changed()
 		a := x.asking()
-		questions, next := x.questions(a)
-		a.quiet = l.ask(ctx, questions)
+		a.quiet = l.ask(ctx, x.questions(a))
 		for _, p := range x.partitions() {
 			if err := x.tick(p, a); err != nil {
 				return // the incarnation has failed
 			}
-			p.mu.Lock()
-			if p.time.pressing {
-				next = min(next, announcePause/2)
-			}
-			p.mu.Unlock()
 		}
-		timer.Reset(max(shortestPulse, min(next, longestPulse)))
+		pause := x.pause(x.runner.now(), a.reached)
+		x.asleep.Store(x.runner.now().Add(pause).UnixNano())
+		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+			continue
+		case <-x.wake:
 			continue
 		case <-changed:
 		}
@@ -73,9 +72,10 @@ func (l *pulse) loop(ctx context.Context) {
 // proves is true of that moment only.
 type answers struct {
 	sent    time.Time
-	present int64                   // event time that the sources had reached, as far as the board showed it
-	reached int64                   // what had been said of the source topics: see Worker.Reach
-	quiet   map[topicPartition]bool // nothing lies beyond what was taken in
+	present int64                    // event time that the sources had reached, as far as the board showed it
+	reached int64                    // what had been said of the source topics: see Worker.Reach
+	asked   map[topicPartition]int64 // what the question is about: offsets up to which was taken in
+	quiet   map[topicPartition]bool  // whether nothing lies beyond that; partitions whose broker did not answer are not there
 }
 
 // asking begins a round.
@@ -93,55 +93,124 @@ func (x *incarnation) partitions() []*partition {
 	return out
 }
 
-// questions gives the silent source partitions that the broker has to be asked about, with what was taken in of them, and
-// how long it is to the next moment at which there may be some.
-func (x *incarnation) questions(a *answers) (map[topicPartition]int64, time.Duration) {
-	out, next := map[topicPartition]int64{}, longestPulse
+// questions notes the source partitions that the brokers have to be asked about now, and gives them.
+func (x *incarnation) questions(a *answers) map[topicPartition]int64 {
+	a.asked = map[topicPartition]int64{}
 	for _, p := range x.partitions() {
 		p.mu.Lock()
 		want := p.want()
 		for _, s := range p.inputs {
-			c := s.clock.source
-			if c == nil || !s.clock.known || c.ended {
-				continue
+			if at := x.question(s, want, a.reached); !at.IsZero() && !at.After(a.sent) {
+				a.asked[topicPartition{s.Topic, p.number}] = s.clock.taken
+				s.clock.source.posed = a.sent
 			}
-			if reached := a.reached; reached > c.time || x.runner.options.Time == TimeEvents {
-				if reached > c.time {
-					out[topicPartition{s.Topic, p.number}] = s.clock.taken
-				}
-				next = min(next, 4*shortestPulse)
-				continue
-			}
-			at := c.heard.Add(c.idleAfter)
-			if idle := c.heard.IsZero() || c.time == processors.Unknown; !idle {
-				if at = c.reaches(want); want == processors.Never || at.After(c.asked.Add(longestPulse)) {
-					at = c.asked.Add(longestPulse) // an outage has to be noticed, and readers want to hear something
-				}
-			} else if !c.heard.IsZero() && c.asked.Add(longestPulse/4).After(at) {
-				at = c.asked.Add(longestPulse / 4)
-			}
-			if wait := at.Sub(a.sent); wait > 0 {
-				next = min(next, wait)
-				continue
-			}
-			out[topicPartition{s.Topic, p.number}] = s.clock.taken
 		}
 		p.mu.Unlock()
 	}
-	return out, next
+	return a.asked
 }
 
-// ask asks the brokers for the last stable offsets of partitions and gives those that hold nothing beyond what was taken
-// in. A broker that does not answer says nothing of its partitions.
+// question is when the broker has to be asked about an input next: when silence may have brought its time to the one that
+// is wanted, and now and then, because an outage has to be noticed and readers want to hear something. The zero time means
+// never.
+func (x *incarnation) question(s *stepper, want, reached int64) (at time.Time) {
+	c := s.clock.source
+	switch {
+	case c == nil || !s.clock.known || c.ended:
+		return time.Time{}
+	case reached > c.time:
+		return c.posed.Add(shortPulse)
+	case x.runner.options.Time == TimeEvents:
+		return time.Time{}
+	case c.heard.IsZero() || c.time == processors.Unknown:
+		return latest(c.since().Add(c.idleAfter), c.posed.Add(longestPulse/4))
+	}
+	at = latest(c.posed, c.heard).Add(longestPulse)
+	if soon := latest(c.reaches(want), c.posed.Add(shortPulse)); want > c.time && soon.Before(at) {
+		return soon
+	}
+	return at
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// question is when the brokers have to be asked about some input of the partition next; the zero time means never.
+func (p *partition) question(reached int64) (at time.Time) {
+	want := p.want()
+	for _, s := range p.inputs {
+		if next := p.run.question(s, want, reached); at.IsZero() || !next.IsZero() && next.Before(at) {
+			at = next
+		}
+	}
+	return at
+}
+
+// pause is how long it is until somebody has to look at time again.
+func (x *incarnation) pause(now time.Time, reached int64) time.Duration {
+	pause := longestPulse
+	if x.runner.options.Time == TimeEvents {
+		pause = shortPulse // to notice how far sources have been filled
+	}
+	for _, p := range x.partitions() {
+		p.mu.Lock()
+		if at := p.question(reached); !at.IsZero() {
+			pause = min(pause, at.Sub(now))
+		}
+		if p.time.pressing {
+			pause = min(pause, announcePause/2)
+		}
+		p.mu.Unlock()
+	}
+	return max(shortestPulse, pause)
+}
+
+// hurry wakes the pulse if records have brought something that is due before it would look.
+func (x *incarnation) hurry(p *partition) {
+	at := p.question(x.runner.reached())
+	if at.IsZero() || at.Add(shortestPulse).UnixNano() > x.asleep.Load() {
+		return
+	}
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ask asks the brokers how far partitions go and says which of them hold nothing beyond what was taken in. It says nothing
+// of partitions whose broker does not answer.
 func (l *pulse) ask(ctx context.Context, questions map[topicPartition]int64) map[topicPartition]bool {
 	if len(questions) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
+	quiet, open := map[topicPartition]bool{}, map[topicPartition]int64{}
+	for tp, end := range l.ends(ctx, questions, false) {
+		if quiet[tp] = end <= questions[tp] || end <= l.markers[tp]; !quiet[tp] {
+			open[tp] = end
+		}
+	}
+	for tp, stable := range l.ends(ctx, open, true) { // an open transaction is no silence
+		quiet[tp] = stable >= open[tp] && l.nothing(ctx, tp, questions[tp], open[tp])
+	}
+	return quiet
+}
+
+// ends asks for the ends of partitions: their last stable offsets or their high watermarks.
+func (l *pulse) ends(ctx context.Context, partitions map[topicPartition]int64, stable bool) map[topicPartition]int64 {
+	if len(partitions) == 0 {
+		return nil
+	}
 	q := kmsg.NewPtrListOffsetsRequest()
-	q.ReplicaID, q.IsolationLevel = -1, 1
-	for topic, ps := range byTopic(questions) {
+	if q.ReplicaID = -1; stable {
+		q.IsolationLevel = 1
+	}
+	for topic, ps := range byTopic(partitions) {
 		t := kmsg.NewListOffsetsRequestTopic()
 		t.Topic = topic
 		for part := range ps {
@@ -151,7 +220,7 @@ func (l *pulse) ask(ctx context.Context, questions map[topicPartition]int64) map
 		}
 		q.Topics = append(q.Topics, t)
 	}
-	quiet := map[topicPartition]bool{}
+	out := map[topicPartition]int64{}
 	for _, shard := range l.run.runner.client.RequestSharded(ctx, q) {
 		if shard.Err != nil {
 			l.run.runner.logger.Debug("no answer about silent partitions", "error", shard.Err)
@@ -159,21 +228,17 @@ func (l *pulse) ask(ctx context.Context, questions map[topicPartition]int64) map
 		}
 		for _, t := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
 			for _, p := range t.Partitions {
-				tp := topicPartition{t.Topic, p.Partition}
-				if kerr.ErrorForCode(p.ErrorCode) == nil && l.nothing(ctx, tp, questions[tp], p.Offset) {
-					quiet[tp] = true
+				if kerr.ErrorForCode(p.ErrorCode) == nil {
+					out[topicPartition{t.Topic, p.Partition}] = p.Offset
 				}
 			}
 		}
 	}
-	return quiet
+	return out
 }
 
 // nothing reports whether no record lies in [from, to): a transaction's marker takes an offset, too.
 func (l *pulse) nothing(ctx context.Context, tp topicPartition, from, to int64) bool {
-	if to <= from || l.markers[tp] >= to {
-		return true
-	}
 	empty, err := l.run.runner.onlyMarkers(ctx, tp, max(from, l.markers[tp]), to)
 	if err != nil {
 		l.run.runner.logger.Debug("what lies between could not be read", "topic", tp.topic, "partition", tp.partition, "error", err)

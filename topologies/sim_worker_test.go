@@ -267,10 +267,9 @@ func (m *simMember) step(c *simClaim, n int) bool {
 func (m *simMember) ask() {
 	a := m.x.asking()
 	a.quiet = map[topicPartition]bool{}
-	questions, _ := m.x.questions(a)
-	for tp, taken := range questions {
-		if !m.sim.down(tp) && m.sim.log.partition(tp).empty(taken) {
-			a.quiet[tp] = true
+	for tp, taken := range m.x.questions(a) {
+		if !m.sim.down(tp) {
+			a.quiet[tp] = m.sim.log.partition(tp).empty(taken)
 		}
 	}
 	m.asked = a
@@ -283,7 +282,7 @@ func (m *simMember) tick() {
 	ps := m.x.partitions()
 	slices.SortFunc(ps, func(p, q *partition) int { return int(p.number - q.number) })
 	if len(a.quiet) > 0 {
-		m.sim.note("%s: %d partitions were silent %v ago", m, len(a.quiet), m.sim.now.Sub(a.sent))
+		m.sim.note("%s: answers about %d of %d partitions, %v old", m, len(a.quiet), len(a.asked), m.sim.now.Sub(a.sent))
 	}
 	for _, p := range ps {
 		if err := m.x.tick(p, a); err != nil || m.x.failure() != nil {
