@@ -57,6 +57,7 @@ func (o *Observed) Add(r *kgo.Record) {
 	switch {
 	case strings.HasSuffix(r.Topic, "-table"):
 		o.cells[string(r.Key)] = r.Value
+	case r.Topic == topologies.Progress(App): // what the groups tell each other, no output
 	case r.Topic == topologies.Dead(App, "chaos"):
 		err = o.addDead(r)
 	default:
