@@ -84,26 +84,31 @@ func (e *expansion) decode(b []byte) error {
 	return nil
 }
 
-// size is what append appends at most.
+// size is what append appends.
 func (e *expansion) size() int {
-	if e.more != nil {
-		return 16 + 8*len(*e.more)
+	switch {
+	case e.more != nil:
+		return 5 + 8*len(*e.more)
+	case e.lo != 0:
+		return 18
+	case e.hi != 0:
+		return 10
 	}
-	return 18
+	return 0
 }
 
-// size is what append appends at most.
+// size is what append appends at most, with its tag and length.
 func (c *column) size(a *acc) int {
-	n := 11 + a.sum.size()
+	n := 3 + protowire.SizeVarint(uint64(a.n)) + a.sum.size()
 	switch {
 	case a.held == nil:
 		return n
 	case c.form == formMoments:
 		return n + a.squares().size()
 	case c.form == formSketch:
-		return n + 6 + a.held.(sketch).size()
+		return n + 12 + a.held.(sketch).size()
 	default:
-		return n + 6 + valueSize(a.held)
+		return n + 12 + valueSize(a.held)
 	}
 }
 

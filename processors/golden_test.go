@@ -124,7 +124,7 @@ func goldenPane(l *layout, n int) pane {
 // TestStateV2Loads: cells as this format writes them, some with more records than sketches count exactly.
 func TestStateV2Loads(t *testing.T) {
 	l := everything()
-	s := newSeries(sliceCodec{l}, cellWindows, 0xa1, func(*head[slice], int64) int64 { return Never })
+	s := newSeries(sliceCodec{l, 1000}, cellWindows, 0xa1, func(*head[slice], int64) int64 { return Never })
 	one, many := goldenPane(l, 3), goldenPane(l, 1500)
 	full := s.newHead()
 	full.inline.entries = []entry[slice]{

@@ -189,17 +189,20 @@ func (l *layout) append(b []byte, p *pane, key int64) []byte {
 	return b
 }
 
+// latestBytes is what the latest event time of a pane takes at most.
+const latestBytes = 11
+
 // size is what append appends at most.
 func (l *layout) size(p *pane) int {
-	n := 24
 	if p.count == 0 {
-		return n
+		return 0
 	}
+	n := 1 + protowire.SizeVarint(uint64(p.count)) + latestBytes
 	if p.trace != nil {
 		n += 6 + p.trace.size()
 	}
 	for i := range l.columns {
-		n += 6 + l.columns[i].size(p.acc(i))
+		n += l.columns[i].size(p.acc(i))
 	}
 	return n
 }

@@ -54,10 +54,13 @@ type itemCodec[T any] interface {
 }
 
 const (
-	listMost  = 32      // items in a list
-	listBytes = 2 << 10 // of a list of more than one item, at most: half of it is usual
-	marksMost = 3       // words that an operator keeps in the head
-	freeMost  = 4096    // heads kept for reuse
+	// Limits of the items in the head, and in a chunk; there may always be one. Heads may be longer, because going over to
+	// chunks makes every step read two cells.
+	headMost, headBytes   = 96, 3 << 10
+	chunkMost, chunkBytes = 32, 2 << 10
+
+	marksMost = 3    // words that an operator keeps in the head
+	freeMost  = 4096 // heads kept for reuse
 )
 
 // entry is an item in its place.

@@ -149,6 +149,9 @@ func search[T any](entries []entry[T], key int64) int {
 	if high == 0 || entries[high-1].key < key {
 		return high
 	}
+	if high == 1 || entries[high-2].key < key {
+		return high - 1
+	}
 	for low < high {
 		if mid := int(uint(low+high) >> 1); entries[mid].key < key {
 			low = mid + 1
@@ -211,7 +214,7 @@ func (h *head[T]) appendDirectory(b []byte) []byte {
 }
 
 // Size implements Cell.
-func (h *head[T]) Size() int { return 76 + 14*len(h.directory) + h.inline.bytes }
+func (h *head[T]) Size() int { return 76 + 14*len(h.directory) + h.inline.size() }
 
 // Append implements Cell.
 func (c *chunk[T]) Append(b []byte) []byte {
@@ -233,10 +236,15 @@ func (c *chunk[T]) append(b []byte) []byte {
 }
 
 // Size implements Cell.
-func (c *chunk[T]) Size() int { return 16 + c.bytes }
+func (c *chunk[T]) Size() int { return 16 + c.size() }
 
-// entryBytes is what an item takes at most beside what the codec writes.
-const entryBytes = 16
+func (c *chunk[T]) size() int { return c.bytes + entrySlack*len(c.entries) }
+
+// entryBytes is what an item takes beside what the codec writes; at most entrySlack more.
+const (
+	entryBytes = 9
+	entrySlack = 8
+)
 
 func (s *series[T]) size(e *entry[T]) int { return entryBytes + s.codec.size(e.key, &e.item) }
 

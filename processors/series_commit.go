@@ -183,11 +183,14 @@ func (s *series[T]) write(r *Result) error {
 // split makes room for the parts of a list that will be too long.
 func (s *series[T]) split(l *leaf[T], r *Result) error {
 	n, bytes := l.length(), l.chunk.bytes+l.plan.grown
-	most := listMost
-	if bytes > listBytes {
-		most = min(max(listBytes*(len(l.chunk.entries)+l.plan.longer)/bytes, 1), listMost)
+	if l.row == s.row && (n <= headMost && bytes <= headBytes || n == 1) {
+		return nil
 	}
-	if n <= most {
+	most := chunkMost
+	if bytes > chunkBytes {
+		most = min(max(chunkBytes*(len(l.chunk.entries)+l.plan.longer)/bytes, 1), chunkMost)
+	}
+	if n <= most && l.row != s.row {
 		return nil
 	}
 	l.plan.piece = most
@@ -361,7 +364,7 @@ func (s *series[T]) deal(l *leaf[T]) {
 	last, some := l.chunk.last()
 	for i, c := range l.plan.chunks {
 		n := min(l.plan.piece, len(entries))
-		c.entries, entries = append(make([]entry[T], 0, listMost), entries[:n]...), entries[n:]
+		c.entries, entries = append(make([]entry[T], 0, chunkMost), entries[:n]...), entries[n:]
 		c.weigh()
 		x := l.plan.spans[i]
 		x.first = c.entries[0].key

@@ -206,9 +206,10 @@ func check(t *rapid.T, s *series[word], state *cells, model []wordAt, cut int64)
 	}
 	for key, r := range state.rows {
 		var entries []entry[word]
+		most := chunkMost
 		switch c := r.Value.(type) {
 		case *head[word]:
-			entries = c.inline.entries
+			entries, most = c.inline.entries, headMost
 			if inPlace := cap(entries) > 0 && &entries[:1][0] == &c.few[0]; inPlace != (cap(entries) == len(c.few)) {
 				t.Fatalf("entries of capacity %d lie in place: %v", cap(entries), inPlace)
 			}
@@ -237,7 +238,7 @@ func check(t *rapid.T, s *series[word], state *cells, model []wordAt, cut int64)
 		case *chunk[word]:
 			entries = c.entries
 		}
-		if len(entries) > listMost {
+		if len(entries) > most {
 			t.Fatalf("%q has %d items", key, len(entries))
 		}
 	}

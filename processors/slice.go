@@ -12,8 +12,11 @@ type slice struct {
 	news bool      // with EmitEvery: records have come since results were last due
 }
 
-// sliceCodec writes slices.
-type sliceCodec struct{ layout *layout }
+// sliceCodec writes slices of a length.
+type sliceCodec struct {
+	layout *layout
+	hop    int64
+}
 
 // Field numbers of a slice, behind those of its pane; never reuse one.
 const (
@@ -35,7 +38,7 @@ func (c sliceCodec) append(b []byte, key int64, x *slice) []byte {
 }
 
 func (c sliceCodec) size(_ int64, x *slice) int {
-	n := c.layout.size(&x.pane) + 2
+	n := c.layout.size(&x.pane) - latestBytes + 1 + protowire.SizeVarint(uint64(2*c.hop)) + 2
 	if x.sent != nil {
 		n += 17 + len(x.sent.selected)
 	}

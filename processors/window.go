@@ -55,7 +55,7 @@ func newWindows(rule *rules.Rule) *windows {
 	}
 	w.report = newReporter(rule, &w.env)
 	w.layout = w.report.layout
-	w.series = newSeries(sliceCodec{w.layout}, cellWindows, shapeOf(rule), w.due)
+	w.series = newSeries(sliceCodec{w.layout, w.hop}, cellWindows, shapeOf(rule), w.due)
 	w.folds = folds{layout: w.layout, series: w.series, invertible: w.layout.invertible()}
 	return w
 }

@@ -249,7 +249,7 @@ func encodedRows(p *player) map[string][]byte {
 
 func FuzzDecodeSlices(f *testing.F) {
 	l := everything()
-	s := newSeries(sliceCodec{l}, cellWindows, 1, func(*head[slice], int64) int64 { return Never })
+	s := newSeries(sliceCodec{l, 1000}, cellWindows, 1, func(*head[slice], int64) int64 { return Never })
 	h := s.newHead()
 	h.inline.entries = append(h.inline.entries, entry[slice]{1000, slice{pane: goldenPane(l, 3)}}, entry[slice]{2000, slice{sent: &emission{n: 2, selected: []byte("abc")}}})
 	f.Add(h.Append(nil))
