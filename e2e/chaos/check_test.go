@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -11,10 +13,12 @@ import (
 
 // cell encodes what readCell reads.
 func cell(r Running) []byte {
-	sum := protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), protowire.EncodeZigZag(r.Total))
-	b := protowire.AppendVarint(protowire.AppendTag([]byte{1}, 1, protowire.VarintType), uint64(r.N))
-	b = protowire.AppendBytes(protowire.AppendTag(b, 8, protowire.BytesType), nil)
-	return protowire.AppendBytes(protowire.AppendTag(b, 8, protowire.BytesType), sum)
+	double := binary.LittleEndian.AppendUint64(nil, math.Float64bits(float64(r.Total)))
+	sum := protowire.AppendBytes(protowire.AppendTag(nil, 3, protowire.BytesType), double)
+	pane := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(r.N))
+	pane = protowire.AppendBytes(protowire.AppendTag(pane, 4, protowire.BytesType), nil)
+	pane = protowire.AppendBytes(protowire.AppendTag(pane, 4, protowire.BytesType), sum)
+	return protowire.AppendBytes(protowire.AppendTag([]byte{2}, 10, protowire.BytesType), pane)
 }
 
 // perfect gives a ledger and what an undamaged run writes.

@@ -1,8 +1,10 @@
 package chaos
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -181,26 +183,34 @@ func text(r *kgo.Record, header string) string {
 	return ""
 }
 
-// readCell reads count and first integer sum of a running aggregate's cell: a version byte, then fields 1 (count) and
-// 8 (accumulators; an integer is field 2 of one). The format is part of what is tested, so this is a reading of its own.
+// readCell reads count and first sum of a running aggregate's cell: a version byte, then field 10, a pane, whose field 1 is
+// the count and whose fields 4 are accumulators; field 3 of one are the doubles that its sum consists of. The format is
+// part of what is tested, so this is a reading of its own.
 func readCell(b []byte) (Running, error) {
 	var out Running
-	if len(b) == 0 || b[0] != 1 {
+	if len(b) == 0 || b[0] != 2 {
 		return out, fmt.Errorf("cell of an unknown format: %x", b)
 	}
-	err := fields(b[1:], func(n protowire.Number, v uint64, sub []byte) error {
-		if n == 1 {
-			out.N = int64(v)
+	summed := false
+	err := fields(b[1:], func(n protowire.Number, _ uint64, pane []byte) error {
+		if n != 10 {
+			return nil
 		}
-		if n == 8 {
-			return fields(sub, func(n protowire.Number, v uint64, _ []byte) error {
-				if n == 2 && out.Total == 0 {
-					out.Total = protowire.DecodeZigZag(v)
+		return fields(pane, func(n protowire.Number, v uint64, acc []byte) error {
+			if n == 1 {
+				out.N = int64(v)
+			}
+			if n != 4 || summed {
+				return nil
+			}
+			return fields(acc, func(n protowire.Number, _ uint64, doubles []byte) error {
+				for ; n == 3 && len(doubles) >= 8; doubles = doubles[8:] {
+					out.Total += int64(math.Float64frombits(binary.LittleEndian.Uint64(doubles)))
+					summed = true
 				}
 				return nil
 			})
-		}
-		return nil
+		})
 	})
 	return out, err
 }
