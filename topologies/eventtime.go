@@ -25,7 +25,6 @@ type partitionTime struct {
 	seen     int64     // changes of the board that were taken in
 	wanted   int64     // earliest event time that readers of the partition's streams wait for
 	since    time.Time // when the partition was taken over
-	stepped  time.Time // when records came in last
 
 	said     map[string]int64 // output times as last committed
 	saidWant int64
@@ -199,29 +198,6 @@ func (p *partition) fired(t *ruleTask, row *processors.Row, at int64, mute bool)
 	p.applied(t, r)
 	p.sendOutputs(t.rule, t.counts, r)
 	return nil
-}
-
-// fullPatience is how long an input is held back while no other brings anything.
-const fullPatience = time.Second
-
-// throttle holds back the input that is furthest ahead while too many records wait for others. What those wait for may lie
-// behind it: when nothing comes in any more, it gets a batch through.
-func (p *partition) throttle(now time.Time) {
-	if len(p.inputs) < 2 {
-		return
-	}
-	waits := 0
-	var first *stepper
-	for _, s := range p.inputs {
-		waits += len(s.clock.holds)
-		if len(s.clock.holds) > 0 && (first == nil || s.clock.at() > first.clock.at()) {
-			first = s
-		}
-	}
-	most := p.run.runner.options.MaxWaiting
-	for _, s := range p.inputs {
-		s.full.Store(s == first && waits > most && !s.clock.rereading() && now.Sub(p.time.stepped) < fullPatience)
-	}
 }
 
 // splitRow takes the entity and the cell out of a row's key.
@@ -485,7 +461,7 @@ func (p *partition) tick(a *answers) (done bool, err error) {
 	p.look(a.sent)
 	p.stuck(a.sent)
 	done, err = p.catchUp()
-	p.throttle(p.run.runner.now())
+	p.throttle()
 	return done, err
 }
 

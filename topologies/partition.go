@@ -52,7 +52,8 @@ type stepper struct {
 	moves     []*mover
 	clock     stepClock
 	heard     bool        // a record that moves time, or could have, has come in this batch
-	full      atomic.Bool // it is furthest ahead, and enough waits already: its claim pauses
+	needed    bool        // some record waits for it
+	full      atomic.Bool // enough waits already, and not for it: its claim pauses
 
 	// The decoder of the last record's schema id: records of one schema come in long runs.
 	schemaID int32
@@ -152,8 +153,7 @@ func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) (int, err
 		s.clock.hear(now)
 		s.heard = false
 	}
-	p.time.stepped = now
-	p.throttle(now)
+	p.throttle()
 	p.counts.add(in, int64(len(records)))
 	return len(records), nil
 }

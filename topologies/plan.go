@@ -41,6 +41,7 @@ type Input struct {
 	Sole    bool          // no other group reads the topic
 	Guard   bool          // this group dead-letters records of the stream that nobody can read
 	Writers []writerGroup // of a topic whose time its writers announce; nil for one that goes by its records
+	Leads   []*Input      // inputs of the same group that it leads to by way of the group's rules
 }
 
 // writerGroup is a writer of a topic in every partition of its group.

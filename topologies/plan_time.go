@@ -47,7 +47,42 @@ func (p *planner) announcements(set *rules.Set) {
 	}
 	for _, g := range p.plan.Groups {
 		slices.Sort(g.Readers)
+		for _, in := range g.Inputs {
+			in.Leads = g.leads(set, in)
+		}
 	}
+}
+
+// leads lists the inputs of the group whose records come, directly or not, of what its rules write for those of in.
+func (g *Group) leads(set *rules.Set, in *Input) (out []*Input) {
+	var reached []*rules.Stream
+	follow := func(r *rules.Rule) {
+		for _, rt := range r.Routes {
+			reached = append(reached, rt.Stream)
+		}
+		if r.Late != nil {
+			reached = append(reached, r.Late)
+		}
+	}
+	for _, u := range in.Rules {
+		follow(u.Rule)
+	}
+	for i := 0; i < len(reached); i++ { // streams have no cycles
+		if slices.Contains(reached[:i], reached[i]) {
+			continue
+		}
+		for _, r := range set.Rules {
+			if slices.ContainsFunc(r.Inputs, func(from rules.Input) bool { return from.Stream == reached[i] }) {
+				follow(r)
+			}
+		}
+	}
+	for _, other := range g.Inputs {
+		if slices.Contains(reached, other.Stream) {
+			out = append(out, other)
+		}
+	}
+	return out
 }
 
 // writers lists the writers of an input's topic, nil if they can not be waited for: the topic is a source, or some rule
