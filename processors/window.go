@@ -82,6 +82,9 @@ func (w *windows) live(clock int64) int64 {
 	if clock < math.MinInt64+w.size+w.lateness {
 		return math.MinInt64 + 1
 	}
+	if fault("expiry") {
+		clock += w.hop
+	}
 	return clock - w.lateness - w.size + 1
 }
 

@@ -4,7 +4,7 @@ package topologies
 
 import "github.com/twmb/franz-go/pkg/kgo"
 
-// The chaos harness builds its workers with the tag `faults`, to show that it notices what is taken away there.
+// With the tag `faults` the chaos harness and the simulation show that they notice what is taken away.
 
 func fault(string) bool { return false }
 

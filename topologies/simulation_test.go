@@ -6,6 +6,9 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +23,7 @@ import (
 var (
 	simSeed  = flag.Uint64("seed", 0, "simulate this seed only, and tell its story")
 	simSeeds = flag.Int("seeds", 0, "how many seeds to simulate; 0 = the test's own number")
+	simFirst = flag.Bool("first", false, "end with the first seed that is wrong")
 )
 
 // simulation runs whole topologies in one goroutine: workers as they are, on a simulated clock and a simulated log. A seed
@@ -237,18 +241,37 @@ func (s *simulation) begin() {
 	s.faults = s.chance.IntN(6)
 }
 
-// simulate runs seeds and reports the first that is wrong.
+// simulate runs seeds. It tells the first that is wrong in full, and of others the first line.
 func simulate(t *testing.T, first uint64, n int) {
-	for seed := first; seed < first+uint64(n); seed++ {
+	wrong, most := 0, 10
+	if *simFirst {
+		most = 1
+	}
+	for seed := first; seed < first+uint64(n) && wrong < most; seed++ {
 		s := newSimulation(t, seed)
 		s.run()
-		if s.failed != "" {
-			if *simSeed == 0 {
-				s.story = s.story[max(0, len(s.story)-60):]
-			}
-			t.Fatalf("seed %d: %s\n%s\n%s\n%s\ngo test ./topologies -run '%s' -seed %[1]d", seed, s.failed, s.setting(), s.shape.rulesText("p")+s.shape.rulesText("q"), strings.Join(s.story, "\n"), t.Name())
+		switch {
+		case s.failed == "":
+			continue
+		case wrong == 0:
+			t.Error(s.report())
+		default:
+			line, _, _ := strings.Cut(s.failed, "\n")
+			t.Errorf("seed %d: %s", seed, line)
 		}
+		wrong++
 	}
+}
+
+// storyMost is how many lines of its story a failing seed tells, unless it was asked for.
+const storyMost = 60
+
+func (s *simulation) report() string {
+	if *simSeed == 0 {
+		s.story = s.story[max(0, len(s.story)-storyMost):]
+	}
+	return fmt.Sprintf("seed %d: %s\n%s\n%s%s\n%s\ngo test ./topologies -run '^%s$' -seed %[1]d",
+		s.seed, s.failed, s.setting(), s.shape.rulesText("p"), s.shape.rulesText("q"), strings.Join(s.story, "\n"), s.t.Name())
 }
 
 // setting says what a seed has decided on.
@@ -297,3 +320,29 @@ func TestChaosSimulation(t *testing.T) {
 	t.Logf("seeds %d to %d", first, first+uint64(n)-1)
 	simulate(t, first, n)
 }
+
+// TestChaosSimulationMutants shows that the simulation would notice if a defence did not work.
+func TestChaosSimulationMutants(t *testing.T) {
+	if os.Getenv("MILLRACE_CHAOS") == "" {
+		t.Skip("`make chaos` runs this")
+	}
+	binary := filepath.Join(t.TempDir(), "simulation")
+	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "faults", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, mutant := range []string{"output", "merge", "offsets", "reread", "order", "cells", "expiry"} {
+		t.Run(mutant, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), binary, "-test.run", "^TestSimulation$", "-seeds", "2000", "-first")
+			cmd.Env = append(os.Environ(), "MILLRACE_FAULT="+mutant)
+			out, err := cmd.CombinedOutput()
+			if line := simFound.Find(out); err == nil || line == nil {
+				t.Errorf("nobody notices that %s is missing: %v\n%s", mutant, err, out[:min(len(out), 2000)])
+			} else {
+				t.Logf("%s", line)
+			}
+		})
+	}
+}
+
+// simFound is the line with which a simulation says what it has found.
+var simFound = regexp.MustCompile(`(?m)^.*seed [0-9]+: .*$`)
