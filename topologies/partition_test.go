@@ -274,3 +274,23 @@ func TestStartAnew(t *testing.T) {
 		t.Errorf("the clock over another table is %d", clock())
 	}
 }
+
+// TestMemoryIsForWhatIsThere: rows that were looked for and are not there, and rows that are deleted, leave memory; so does
+// what time has closed.
+func TestMemoryIsForWhatIsThere(t *testing.T) {
+	b := newBed(t, byUser, visitsPer100ms, nil).begin()
+	p := b.run.parts[0]
+	b.give("web.visits", b.visit(10))
+	if _, err := p.tasks[0].state.Row("nobody", "w"); err != nil {
+		t.Fatal(err)
+	}
+	b.commit()
+	b.give("web.visits", b.record("web.visits", "v", "", "v", "p", 1.0, 1_700_000_000_500))
+	for range 3 {
+		p.time.unsaid = true
+		b.commit()
+	}
+	if n, gone := len(p.store.rows), len(p.store.gone); n != 1 || gone != 0 {
+		t.Errorf("%d rows in memory, %d deadlines of others", n, gone)
+	}
+}

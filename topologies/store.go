@@ -41,6 +41,7 @@ type store struct {
 	key     []byte          // scratch
 	meta    storeMeta
 	deleted []*row // by the last commit: they may be forgotten when its write is settled
+	absent  []*row // looked for since then, and not there
 	garbage int    // cells deleted since the copy was compacted
 	tidying sync.WaitGroup
 	busy    atomic.Bool  // compacting
@@ -256,6 +257,8 @@ func (s *store) row(rule processors.Operator, id, entity, cell string) (*process
 	case !errors.Is(err, leveldb.ErrNotFound):
 		s.distrust()
 		return nil, fmt.Errorf("cell %q of %s/%d: %w", r.Key, s.topic, s.part, err)
+	default:
+		s.absent = append(s.absent, r)
 	}
 	r.Gone = false
 	s.rows[r.Key] = r
@@ -392,16 +395,19 @@ func (s *store) committed(limit int) error {
 	return nil
 }
 
-// forget drops the rows that the last commit has deleted: memory is for what is there. The copy on disk is compacted when
-// enough has gone, in the background.
+// forget drops the rows that the last commit has deleted, and those that were looked for and are not there: memory is for
+// what is. The copy on disk is compacted when enough has gone, in the background.
 func (s *store) forget() {
-	for _, r := range s.deleted {
-		if r.Value == nil && !r.Dirty && s.rows[r.Key] == r {
-			delete(s.rows, r.Key)
-			r.Gone = true
-			s.size -= r.size
+	for _, rows := range [][]*row{s.deleted, s.absent} {
+		for _, r := range rows {
+			if r.Value == nil && !r.Dirty && s.rows[r.Key] == r {
+				delete(s.rows, r.Key)
+				s.leave(r)
+			}
 		}
 	}
+	clear(s.absent)
+	s.absent = s.absent[:0]
 	if s.garbage += len(s.deleted); s.garbage >= muchGarbage && s.busy.CompareAndSwap(false, true) {
 		s.garbage = 0
 		s.tidying.Go(func() {
