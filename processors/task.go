@@ -46,6 +46,7 @@ func Slower(a, b int64) int64 {
 //	switch task.Offer(position, ...) { ... } // for every record
 type Task struct {
 	rule    *rules.Rule
+	op      Operator
 	timed   Timed // nil: nothing comes due
 	ordered bool
 	sources []bool  // per input: a source topic, where records of equal time come in their order
@@ -57,6 +58,8 @@ type Task struct {
 	waiting waitingHeap
 	due     calendar
 	fired   Fired
+	cold    int      // rows until Warm has to be called again
+	reads   int64    // what Warm returned: so that its reads are made
 	firing  []*Row   // rows of the deadline fired.At that have to be fired yet
 	parts   [][]*Row // the rest of a large deadline
 	held    bool     // nothing runs or is fired
@@ -102,7 +105,7 @@ type TaskState struct {
 // NewTask makes the task of an operator. sources says per input of the rule whether it is a source topic: there records
 // of one event time come in their order, while those of several writers have to be waited for.
 func NewTask(op Operator, sources []bool) *Task {
-	t := &Task{rule: op.Rule(), ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, before: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
+	t := &Task{rule: op.Rule(), op: op, ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, before: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
 	t.timed, _ = op.(Timed)
 	t.times = make([]int64, len(sources))
 	for i := range t.times {
@@ -319,6 +322,11 @@ func (t *Task) Next(d *Due) bool {
 func (t *Task) row() *Row {
 	for {
 		for len(t.firing) > 0 {
+			if w, ok := t.op.(interface{ Warm(rows []*Row) int64 }); ok && t.cold <= 0 {
+				t.reads += w.Warm(t.firing)
+				t.cold = warmMost
+			}
+			t.cold--
 			r := t.firing[0]
 			t.firing = t.firing[1:]
 			if !r.taken(t.fired.At) {
