@@ -2,6 +2,7 @@ package topologies
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -159,6 +160,6 @@ func (a *arrival) position(s *stepper, i int) processors.Position {
 	if p.ID != "" { // keyless origins compare by their event id: their place in the topic depends on the partitions
 		p.Offset = 0
 	}
-	p.Event = string(header(a.source.message, schemas.HeaderID))
+	p.Event = strings.ToValidUTF8(string(header(a.source.message, schemas.HeaderID)), "?") // as progress records have it
 	return p
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/processors"
+	"github.com/millrace-io/millrace/schemas"
 )
 
 const (
@@ -105,6 +106,30 @@ func TestWaitingRecordsAreReadAgain(t *testing.T) {
 	}
 	if at := b.offsets[topicPartition{"web.clicks", 0}]; at != 5 {
 		t.Errorf("committed up to %d", at)
+	}
+}
+
+// TestIDsThatAreNoText: the last record that ran is known again when it is read again, whatever bytes its producer has put
+// into its headers.
+func TestIDsThatAreNoText(t *testing.T) {
+	b := newBed(t, byUser, bigClicks+countsOfBig, nil).begin()
+	give := func() {
+		w := schemas.Writer{Name: "web.big", OutputTime: 1_700_000_000_050, Origin: schemas.Origin{Stream: "web.clicks", Key: "u"}}
+		for _, at := range []int64{30, 40, 60} {
+			m := b.record("web.big", "u", "u", "p", 1.0)
+			m.Timestamp = timeOf(1_700_000_000_000 + at)
+			m.Headers = []*sarama.RecordHeader{{Key: []byte(schemas.HeaderID), Value: []byte{0xff}}, {Key: []byte(schemas.HeaderWriter), Value: w.Append(nil)}}
+			b.give("web.big", m)
+		}
+	}
+	give()
+	b.take(b.commit())
+	b.read["web.big"] = 0
+	b.offsets[topicPartition{"web.big", 0}] = 0
+	b.begin()
+	give()
+	if got, want := b.results("web.counts"), "u@30 u@40"; got != want {
+		t.Errorf("results %q, want %q", got, want)
 	}
 }
 
