@@ -45,6 +45,8 @@ func Slower(a, b int64) int64 {
 //	for task.Next(&due) { ... }            // until it is false: Fire or Step what is due, then Applied
 //	switch task.Offer(position, ...) { ... } // for every record
 type Task struct {
+	Large int // a deadline with more rows is fired in parts, so that a transaction need not hold all of them; default 4096
+
 	rule    *rules.Rule
 	op      Operator
 	timed   Timed // nil: nothing comes due
@@ -72,7 +74,6 @@ type Fired struct {
 	Part int // 1 to lastPart
 }
 
-// A deadline with many rows is fired in parts, so that a transaction need not hold all of them.
 const (
 	largeDeadline = 4096
 	lastPart      = 255
@@ -105,7 +106,7 @@ type TaskState struct {
 // NewTask makes the task of an operator. sources says per input of the rule whether it is a source topic: there records
 // of one event time come in their order, while those of several writers have to be waited for.
 func NewTask(op Operator, sources []bool) *Task {
-	t := &Task{rule: op.Rule(), op: op, ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, before: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
+	t := &Task{Large: largeDeadline, rule: op.Rule(), op: op, ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, before: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
 	t.timed, _ = op.(Timed)
 	t.times = make([]int64, len(sources))
 	for i := range t.times {
@@ -349,7 +350,7 @@ func (t *Task) row() *Row {
 func (t *Task) begin(at int64) {
 	rows := t.due.take()
 	t.fired = Fired{At: at, Part: lastPart}
-	if len(rows) <= largeDeadline {
+	if len(rows) <= t.Large {
 		t.firing = rows
 		return
 	}

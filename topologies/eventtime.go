@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -444,7 +445,7 @@ func (p *partition) table() string {
 
 // tick goes on in time without a record: by what the board says, and by proven silence of source partitions.
 func (p *partition) tick(a *answers) (done bool, err error) {
-	p.clock, p.time.budget = p.run.runner.now().UnixMilli(), firingBudget
+	p.clock, p.time.budget = p.run.runner.now().UnixMilli(), cmp.Or(p.run.runner.options.firing, firingBudget)
 	for _, s := range p.inputs {
 		if c := s.clock.source; c != nil {
 			tp := topicPartition{s.Topic, p.number}

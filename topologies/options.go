@@ -63,6 +63,8 @@ type Options struct {
 	OnEvent func(Event)
 
 	topics Topics // of the cluster, once the worker has looked
+	firing int    // deadlines that are fired before a commit may come between; default firingBudget
+	large  int    // rows of a deadline beyond which it is fired in parts; default that of processors.Task
 }
 
 // Event is something that happened to a group.

@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -115,6 +116,7 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 				}
 				if u.Rule.By != nil {
 					t = &ruleTask{Task: processors.NewTask(op, x.runner.plan.sources(u.Rule)), rule: u.Rule, op: op, state: &ruleState{st, op, u.Rule.ID}, counts: p.counts.rule(u.Rule), inputs: make([]*stepper, len(u.Rule.Inputs))}
+					t.Large = cmp.Or(x.runner.options.large, t.Large)
 					tasks[u.Rule] = t
 					p.tasks = append(p.tasks, t)
 				}
@@ -137,7 +139,7 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 // better come between. Its error concerns the worker; what is wrong with a record goes to the dead letters.
 func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) (int, error) {
 	now := p.run.runner.now()
-	p.clock, p.time.budget = now.UnixMilli(), firingBudget
+	p.clock, p.time.budget = now.UnixMilli(), cmp.Or(p.run.runner.options.firing, firingBudget)
 	s := p.stepper(in.Topic)
 	for i, m := range records {
 		done, err := p.record(s, m)

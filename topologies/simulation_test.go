@@ -85,6 +85,9 @@ func newSimulation(t testing.TB, seed uint64) *simulation {
 	if s.chance.IntN(6) == 0 {
 		o.Guarantee = AtLeastOnce
 	}
+	if s.chance.IntN(3) == 0 {
+		o.firing, o.large = 1+s.chance.IntN(3), s.chance.IntN(3)
+	}
 	s.options = &o
 	if err := s.lay(); err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
