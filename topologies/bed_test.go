@@ -120,7 +120,7 @@ func (b *bed) begin() *bed {
 func (b *bed) give(topic string, ms ...*sarama.ConsumerMessage) {
 	b.t.Helper()
 	for len(ms) > 0 {
-		n, err := b.run.step(b.run.runner.input(topic), topic, 0, ms)
+		n, err := b.run.step(b.run.runner.input(topic), topic, 0, ms, b.run.runner.now())
 		if err != nil {
 			b.t.Fatal(err)
 		}

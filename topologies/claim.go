@@ -24,6 +24,7 @@ const (
 type batch struct {
 	claim   *claim
 	records []*sarama.ConsumerMessage
+	came    time.Time // by then, all of them had been fetched
 }
 
 // carriers hands batches to goka's callback: goka sees a message of eight bytes, the batch lies beside it.
@@ -68,6 +69,8 @@ type claim struct {
 	out    chan *sarama.ConsumerMessage
 	behind atomic.Bool // records wait behind what was handed over
 	gap    int64       // offsets behind what was handed over, as of the last fetch; the pump's own
+	seen   int         // records that waited in sarama's channel at seenAt, while a batch could not be handed over
+	seenAt time.Time
 }
 
 // Messages implements sarama.ConsumerGroupClaim: carriers, not records.
@@ -89,7 +92,9 @@ func (c *claim) pump(ctx context.Context, done <-chan struct{}) {
 			}
 			pending = append(make([]*sarama.ConsumerMessage, 0, min(len(input)+1, maxBatch)), m)
 		}
+		had := len(pending)
 		pending = fill(pending, input)
+		came := c.came(len(pending) - had + 1)
 		n := c.run.runner.decoders.ready(c.in, pending)
 		if n == 0 { // the registry must answer first; only this partition waits
 			if err := c.run.runner.decoders.wait(ctx, c.in, pending[0]); err != nil {
@@ -97,7 +102,7 @@ func (c *claim) pump(ctx context.Context, done <-chan struct{}) {
 			}
 			continue
 		}
-		b := &batch{claim: c, records: pending[:n:n]}
+		b := &batch{claim: c, records: pending[:n:n], came: came}
 		pending = append([]*sarama.ConsumerMessage(nil), pending[n:]...)
 		c.gap = c.HighWaterMarkOffset() - b.records[n-1].Offset - 1
 		c.behind.Store(len(pending) > 0 || len(input) > 0 || c.gap > 0)
@@ -145,6 +150,16 @@ func fill(pending []*sarama.ConsumerMessage, input <-chan *sarama.ConsumerMessag
 	return pending
 }
 
+// came is the moment by which the next n records at most had been fetched: now, unless they were seen to wait before. The
+// silence of a source begins with it, and must not seem shorter because a commit was under way.
+func (c *claim) came(n int) time.Time {
+	known := n <= c.seen
+	if c.seen = 0; known {
+		return c.seenAt
+	}
+	return c.run.runner.now()
+}
+
 // fullPause is how long a claim that is held back waits until it looks again.
 const fullPause = 5 * time.Millisecond
 
@@ -160,8 +175,21 @@ func (c *claim) send(b *batch, done <-chan struct{}) bool {
 	select {
 	case c.out <- m:
 		return true
-	case <-done:
-		c.run.carriers.waiting.Delete(id)
-		return false
+	default:
+	}
+	look := time.NewTicker(fullPause)
+	defer look.Stop()
+	for {
+		select {
+		case c.out <- m:
+			return true
+		case <-look.C:
+			if n := len(c.ConsumerGroupClaim.Messages()); n != c.seen {
+				c.seen, c.seenAt = n, c.run.runner.now()
+			}
+		case <-done:
+			c.run.carriers.waiting.Delete(id)
+			return false
+		}
 	}
 }

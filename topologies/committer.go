@@ -80,6 +80,14 @@ func (c *committer) taken() int64 {
 	return c.records.Swap(0)
 }
 
+// share is that of urgent commits: when nothing but time goes on, there is nothing else to do.
+func (c *committer) share() time.Duration {
+	if c.run.drained() {
+		return 1
+	}
+	return urgentShare
+}
+
 // loop commits until ctx ends; the session's Cleanup commits the rest.
 func (c *committer) loop(ctx context.Context) {
 	longest := c.run.runner.options.MaxCommitInterval
@@ -98,7 +106,7 @@ func (c *committer) loop(ctx context.Context) {
 			return
 		case <-c.wake:
 			if c.urgent.Load() {
-				if rest := max(urgentPause, urgentShare*took) - time.Since(last); rest > 0 {
+				if rest := max(urgentPause, c.share()*took) - time.Since(last); rest > 0 {
 					timer.Reset(min(rest, longest)) // announcements alone must not keep the broker busy
 					continue
 				}

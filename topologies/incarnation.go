@@ -215,7 +215,7 @@ const slice = 64
 // process steps a batch. After an error the incarnation has failed.
 func (x *incarnation) process(b *batch) error {
 	for rest := b.records; len(rest) > 0; {
-		n, err := x.step(b.claim.in, b.claim.Topic(), b.claim.Partition(), rest[:min(len(rest), slice)])
+		n, err := x.step(b.claim.in, b.claim.Topic(), b.claim.Partition(), rest[:min(len(rest), slice)], b.came)
 		if err != nil {
 			return err
 		}
@@ -227,8 +227,9 @@ func (x *incarnation) process(b *batch) error {
 	return nil
 }
 
-// step steps records under the barrier and returns how many; fewer than given when a commit may come between.
-func (x *incarnation) step(in *Input, topic string, part int32, records []*sarama.ConsumerMessage) (n int, err error) {
+// step steps records that had come by the moment came, under the barrier, and returns how many; fewer than given when a
+// commit may come between.
+func (x *incarnation) step(in *Input, topic string, part int32, records []*sarama.ConsumerMessage, came time.Time) (n int, err error) {
 	x.barrier.RLock()
 	defer x.barrier.RUnlock()
 	defer x.failing(fmt.Sprintf("batch of %s/%d", topic, part), &err)
@@ -247,7 +248,7 @@ func (x *incarnation) step(in *Input, topic string, part int32, records []*saram
 	defer x.deadline(fmt.Sprintf("processing %d records of %s/%d", len(records), topic, part))()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n, err = p.step(in, records); err != nil {
+	if n, err = p.step(in, records, came); err != nil {
 		return n, fmt.Errorf("%s/%d: %w", topic, part, err)
 	}
 	if n > 0 {

@@ -135,11 +135,10 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 	return p, nil
 }
 
-// step processes records in their order and returns how many: fewer than given when so much fell due that a commit had
-// better come between. Its error concerns the worker; what is wrong with a record goes to the dead letters.
-func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) (int, error) {
-	now := p.run.runner.now()
-	p.clock, p.time.budget = now.UnixMilli(), cmp.Or(p.run.runner.options.firing, firingBudget)
+// step processes records, which had come by the moment came, in their order and returns how many: fewer than given when so
+// much fell due that a commit had better come between. Its error concerns the worker; what is wrong with a record goes to the dead letters.
+func (p *partition) step(in *Input, records []*sarama.ConsumerMessage, came time.Time) (int, error) {
+	p.clock, p.time.budget = p.run.runner.now().UnixMilli(), cmp.Or(p.run.runner.options.firing, firingBudget)
 	s := p.stepper(in.Topic)
 	for i, m := range records {
 		done, err := p.record(s, m)
@@ -152,7 +151,7 @@ func (p *partition) step(in *Input, records []*sarama.ConsumerMessage) (int, err
 		}
 	}
 	if s.heard { // what nobody can read does not end a silence
-		s.clock.hear(now)
+		s.clock.hear(came)
 		s.heard = false
 	}
 	p.throttle()

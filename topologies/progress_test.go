@@ -77,7 +77,7 @@ func TestProgressVersions(t *testing.T) {
 		`[]`:                                                 "progress record: json:",
 		``:                                                   "progress record: unexpected end",
 		`{"version":1,"times":{"r":1.5}}`:                    "progress record: json:",
-		`{"version":1,"times":{"r":9223372036854775808}}`:    "progress record: json:",
+		`{"version":1,"times":{"r":9223372036854775808}}`: "progress record: json:",
 	} {
 		if p, err := parseProgress([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %+v, %v; want %s", text, p, err, want)

@@ -249,7 +249,7 @@ func (m *simMember) step(c *simClaim, n int) bool {
 	for i, e := range es {
 		ms[i] = e.message
 	}
-	took, err := m.x.step(m.runner.input(c.topic), c.topic, c.partition, ms)
+	took, err := m.x.step(m.runner.input(c.topic), c.topic, c.partition, ms, m.runner.now())
 	m.sim.note("%s: %d of %d records of %s/%d from %d on", m, took, len(ms), c.topic, c.partition, c.next)
 	switch {
 	case err != nil || m.x.failure() != nil:
