@@ -118,6 +118,9 @@ func pass(rule *rules.Rule, name string, events []decoded) (workload.Sum, *solo,
 		return sum, nil, err
 	}
 	for i := range events {
+		if i%processors.WarmMost == 0 {
+			s.ahead(events[i:min(i+processors.WarmMost, len(events))])
+		}
 		if err := s.take(&events[i].event); err != nil {
 			return sum, nil, err
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	"github.com/millrace-io/millrace/processors"
 	"github.com/millrace-io/millrace/rules"
 )
@@ -17,6 +19,10 @@ type solo struct {
 	result processors.Result
 	output func(*processors.Output) error
 	commit *commits // nil: changes are not written
+
+	warmer processors.Warmer
+	next   []*processors.Row
+	reads  int64 // what the warmer returned
 }
 
 func newSolo(rule *rules.Rule, output func(*processors.Output) error) (*solo, error) {
@@ -26,8 +32,10 @@ func newSolo(rule *rules.Rule, output func(*processors.Output) error) (*solo, er
 	}
 	s := &solo{op: op, behind: rule.Inputs[0].Stream.OutOfOrder, rows: table{rows: map[string]*processors.Row{}}, output: output}
 	s.timed, _ = op.(processors.Timed)
+	s.warmer, _ = op.(processors.Warmer)
 	if rule.Stateful() {
 		s.task = processors.NewTask(op, []bool{true})
+		s.task.Large = math.MaxInt // there are no transactions
 	}
 	return s, nil
 }
@@ -48,6 +56,20 @@ func (s *solo) take(e *processors.Event) error {
 	}
 	e.Clock = s.task.Frontier()
 	return s.step(e)
+}
+
+// ahead reads what the next events need, as workers do with what a fetch has brought.
+func (s *solo) ahead(events []decoded) {
+	if s.warmer == nil {
+		return
+	}
+	s.next = s.next[:0]
+	for i := range events {
+		if r := s.rows.peek(events[i].event.Key, s.warmer.Head()); r != nil {
+			s.next = append(s.next, r)
+		}
+	}
+	s.reads += s.warmer.Warm(s.next)
 }
 
 // end says that there are no more events: all windows close.
@@ -129,6 +151,12 @@ func (t *table) Row(entity, cell string) (*processors.Row, error) {
 		t.fresh = append(t.fresh, r)
 	}
 	return r, nil
+}
+
+// peek is the row if there is one.
+func (t *table) peek(entity, cell string) *processors.Row {
+	t.key = append(append(append(t.key[:0], entity...), 0), cell...)
+	return t.rows[string(t.key)]
 }
 
 // settle forgets rows without a value, after changes were applied.

@@ -18,6 +18,7 @@ type spec struct {
 	within     int64 // of dedupe, 0 for none
 	outOfOrder int64 // of the stream
 	having     bool  // only results of more than one record
+	lonely     bool  // only results of one record
 	selects    []string
 }
 
@@ -289,7 +290,9 @@ func (r *evaluator) counting(v visit) bool {
 	return true
 }
 
-func (r *evaluator) passes(w *refWindow) bool { return !r.having || len(w.visits) > 1 }
+func (r *evaluator) passes(w *refWindow) bool {
+	return (!r.having || len(w.visits) > 1) && (!r.lonely || len(w.visits) == 1)
+}
 
 // write writes the window, at a deadline or, with due 0, because of a record.
 func (r *evaluator) write(user string, w *refWindow, due int64) {
@@ -401,6 +404,9 @@ func (s *spec) yaml() string {
 	}
 	if s.having {
 		line("having: count() > 1")
+	}
+	if s.lonely {
+		line("having: count() == 1")
 	}
 	line("select:")
 	line("  user: key")

@@ -13,6 +13,7 @@ import (
 type head[T any] struct {
 	inline chunk[T] // the items while there is no directory
 	*rest           // never nil; that of the series, which must not be changed, while there is nothing in it
+	quiet  int64    // of the operator, in memory only, as long as no item changes
 	few    [2]entry[T]
 }
 

@@ -251,7 +251,7 @@ func (s *series[T]) recycle(h *head[T]) {
 		return
 	}
 	clear(h.inline.entries)
-	h.inline, h.rest = chunk[T]{of: s, entries: h.inline.entries[:0]}, &s.blank
+	h.inline, h.rest, h.quiet = chunk[T]{of: s, entries: h.inline.entries[:0]}, &s.blank, 0
 	s.free = append(s.free, h)
 }
 

@@ -48,7 +48,7 @@ type Task struct {
 	Large int // a deadline with more rows is fired in parts, so that a transaction need not hold all of them; default 4096
 
 	rule    *rules.Rule
-	op      Operator
+	warmer  Warmer
 	timed   Timed // nil: nothing comes due
 	ordered bool
 	sources []bool  // per input: a source topic, where records of equal time come in their order
@@ -106,8 +106,9 @@ type TaskState struct {
 // NewTask makes the task of an operator. sources says per input of the rule whether it is a source topic: there records
 // of one event time come in their order, while those of several writers have to be waited for.
 func NewTask(op Operator, sources []bool) *Task {
-	t := &Task{Large: largeDeadline, rule: op.Rule(), op: op, ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, before: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
+	t := &Task{Large: largeDeadline, rule: op.Rule(), ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, before: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
 	t.timed, _ = op.(Timed)
+	t.warmer, _ = op.(Warmer)
 	t.times = make([]int64, len(sources))
 	for i := range t.times {
 		t.times[i] = Unknown
@@ -312,7 +313,10 @@ func (t *Task) Next(d *Due) bool {
 			d.At = max(t.running, t.fired.At) // a late record that had to wait does not open again what was closed
 			return true
 		}
-		if at == Never || at > t.clock {
+		if at > t.clock || at == Never {
+			if t.fired.At < t.clock && t.clock != Ended { // nothing is due up to now
+				t.fired = Fired{At: t.clock, Part: lastPart}
+			}
 			return false
 		}
 		t.begin(at)
@@ -323,11 +327,10 @@ func (t *Task) Next(d *Due) bool {
 func (t *Task) row() *Row {
 	for {
 		for len(t.firing) > 0 {
-			if w, ok := t.op.(interface{ Warm(rows []*Row) int64 }); ok && t.cold <= 0 {
-				t.reads += w.Warm(t.firing)
-				t.cold = warmMost
+			if t.cold--; t.cold < 0 && t.warmer != nil {
+				t.reads += t.warmer.Warm(t.firing)
+				t.cold = WarmMost - 1
 			}
-			t.cold--
 			r := t.firing[0]
 			t.firing = t.firing[1:]
 			if !r.taken(t.fired.At) {

@@ -1,21 +1,47 @@
 package processors
 
-// Warm reads a little of what Fire and Step need of each of the rows, at most warmMost, which may be those of any operator of
-// the rule. Rows lie anywhere in memory, and each step would have to wait for its own; reads that do not depend on each other
-// are under way together, which takes a fraction of the time when there are more rows than caches hold. It changes nothing;
-// what it returns means nothing but that the reads were made.
+// Warmer is an operator whose rows can be read ahead. Rows lie anywhere in memory, and each step has to wait for its own;
+// reads that do not depend on each other are under way together, which takes a fraction of the time when there are more rows
+// than caches hold.
+type Warmer interface {
+	Operator
+
+	// Head names the cell that a step reads first.
+	Head() string
+
+	// Warm reads a little of what Fire and Step need of each of the rows, at most WarmMost, which may be those of any
+	// operator of the rule. It changes nothing; what it returns means nothing but that the reads were made.
+	Warm(rows []*Row) int64
+}
+
+// WarmMost is how many rows are warmed at a time: more would drive each other out of the nearest cache.
+const WarmMost = 64
+
+// Head implements Warmer.
+func (w *windows) Head() string { return cellWindows }
+
+// Warm implements Warmer.
 func (w *windows) Warm(rows []*Row) int64 { return w.series.warm(rows) }
 
-// warmMost is how many rows are warmed at a time: more would drive each other out of the nearest cache.
-const warmMost = 64
+// Head implements Warmer.
+func (w *sessions) Head() string { return cellSessions }
+
+// Warm implements Warmer.
+func (w *sessions) Warm(rows []*Row) int64 { return w.series.warm(rows) }
+
+// Head implements Warmer.
+func (w *sliding) Head() string { return cellMoments }
+
+// Warm implements Warmer.
+func (w *sliding) Warm(rows []*Row) int64 { return w.series.warm(rows) }
 
 func (s *series[T]) warm(rows []*Row) (sum int64) {
-	var heads [warmMost]*head[T]
-	rows = rows[:min(len(rows), warmMost)]
+	var heads [WarmMost]*head[T]
+	rows = rows[:min(len(rows), WarmMost)]
 	for i, r := range rows {
 		heads[i], _ = r.Value.(*head[T])
 	}
-	var items [warmMost][]entry[T]
+	var items [WarmMost][]entry[T]
 	for i, h := range heads[:len(rows)] {
 		if h != nil {
 			items[i] = h.items()

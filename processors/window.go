@@ -2,6 +2,7 @@ package processors
 
 import (
 	"math"
+	"strings"
 
 	"github.com/millrace-io/millrace/rules"
 )
@@ -26,6 +27,7 @@ type windows struct {
 	series              *series[slice]
 	size, hop, lateness int64
 	folds               folds
+	steady              bool // having says the same of the same records, whatever the window
 
 	// The step.
 	start int64     // of the record's slice, negative without a record
@@ -56,6 +58,7 @@ func newWindows(rule *rules.Rule) *windows {
 	w.report = newReporter(rule, &w.env)
 	w.layout = w.report.layout
 	w.series = newSeries(sliceCodec{w.layout, w.hop}, cellWindows, shapeOf(rule), w.due)
+	w.steady = rule.Having != nil && !strings.Contains(rule.Having.Canonical(), "window") && rule.Lateness == 0
 	w.folds = folds{layout: w.layout, series: w.series, invertible: w.layout.invertible()}
 	return w
 }
@@ -208,6 +211,7 @@ func (w *windows) Apply() {
 		x.news = false
 	}
 	if w.start >= 0 {
+		w.series.head.quiet = 0
 		w.folds.added(w.start)
 	}
 }
@@ -228,13 +232,16 @@ func (w *windows) due(h *head[slice], fired int64) int64 {
 // closing is when the first window closes that has records.
 func (w *windows) closing(h *head[slice], fired int64) int64 {
 	for key, _ := h.above(w.live(fired) - 1); key != math.MaxInt64; key, _ = h.above(key) {
-		end := max(w.firstEnd(key), h.marks[markClosed]+w.hop)
+		end := max(w.firstEnd(key), h.marks[markClosed]+w.hop, h.quiet)
 		if w.closed(end, fired) {
 			end = floor(fired-w.lateness, w.hop) + w.hop
 		}
 		if end <= key+w.size || key%w.hop != 0 { // a key that is not exact: look again when its first window may close
 			return end + w.lateness
 		}
+	}
+	if h.quiet > 0 {
+		return w.expiry(h, fired)
 	}
 	return Never
 }
@@ -300,10 +307,30 @@ func (w *windows) final(at int64, r *Result) error {
 	if err != nil || p == nil {
 		return err
 	}
-	v := view{row: w.series.row, start: start, end: end, due: at}
-	if _, _, err := w.report.report(&v, p, last, r); err != nil {
+	v, dropped := view{row: w.series.row, start: start, end: end, due: at}, r.Dropped
+	_, emitted, err := w.report.report(&v, p, last, r)
+	if err != nil {
 		w.folds.drop()
 		return err
 	}
+	if !emitted && r.Dropped == dropped {
+		w.rest(start, end)
+	}
 	return w.folds.leave(start + w.hop)
+}
+
+// rest has the next windows closed without a look at them as long as they have the records of the one in [start, end), of
+// which having has said no. A lateness would not allow that: a late record may make a result of such a window, which has an
+// event time above which nothing must have been promised by then.
+func (w *windows) rest(start, end int64) {
+	h := w.series.head
+	if !w.steady || w.rule.Emit != rules.EmitFinal || len(h.directory) > 0 {
+		return
+	}
+	items := h.items()
+	items = items[skip(items, start):]
+	h.quiet = items[0].key + w.hop + w.size
+	if n := search(items, end); n < len(items) {
+		h.quiet = min(h.quiet, items[n].key+w.hop)
+	}
 }

@@ -308,3 +308,30 @@ rules:
 		}
 	}
 }
+
+// TestWindowsOfTheSameRecords: a window that has the records of the one before is closed without a look at them when having
+// said no then, and no other is.
+func TestWindowsOfTheSameRecords(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := spec{emit: rules.EmitFinal, outOfOrder: rapid.SampledFrom([]int64{0, 7, 40}).Draw(rt, "out of order"), selects: []string{"n", "total", "start"}}
+		s.having = rapid.Bool().Draw(rt, "having")
+		s.lonely = !s.having
+		hop := rapid.SampledFrom([]int64{1, 5, 7}).Draw(rt, "hop")
+		s.window = rules.Window{Kind: rules.Hopping, Hop: hop, Size: hop * rapid.Int64Range(2, 12).Draw(rt, "hops")}
+		vs := number(shuffled(rt, anyVisits(rt), s.outOfOrder))
+		rule, err := s.compile()
+		if err != nil {
+			rt.Fatal(err)
+		}
+		ref := newEvaluator(s)
+		for _, v := range vs {
+			ref.visit(v, Unknown)
+		}
+		ref.advance(Ended)
+		p := s.play(t, rule, vs, manner{every: 1, restart: rapid.SampledFrom([]int{0, 0, 3}).Draw(rt, "restart"), ends: true})
+		if d := gocmp.Diff(sortedLines(ref.lines), sortedLines(s.lines(p))); d != "" {
+			rt.Fatalf("%s%v\n-want +got:\n%s", s.yaml(), vs, d)
+		}
+		accounted(rt, &s, p, len(vs))
+	})
+}

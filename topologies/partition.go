@@ -69,6 +69,8 @@ type ruleTask struct {
 	state  *ruleState
 	counts *ruleCounts
 	inputs []*stepper // by position in the rule
+	warmer processors.Warmer
+	reads  int64 // what the warmer returned: so that its reads are made
 
 	stood   int64 // the task's time when it was last seen to move, at stoodAt
 	stoodAt time.Time
@@ -116,6 +118,7 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 				}
 				if u.Rule.By != nil {
 					t = &ruleTask{Task: processors.NewTask(op, x.runner.plan.sources(u.Rule)), rule: u.Rule, op: op, state: &ruleState{st, op, u.Rule.ID}, counts: p.counts.rule(u.Rule), inputs: make([]*stepper, len(u.Rule.Inputs))}
+					t.warmer, _ = op.(processors.Warmer)
 					t.Large = cmp.Or(x.runner.options.large, t.Large)
 					tasks[u.Rule] = t
 					p.tasks = append(p.tasks, t)
@@ -140,6 +143,7 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 func (p *partition) step(in *Input, records []*sarama.ConsumerMessage, came time.Time) (int, error) {
 	p.clock, p.time.budget = p.run.runner.now().UnixMilli(), cmp.Or(p.run.runner.options.firing, firingBudget)
 	s := p.stepper(in.Topic)
+	p.ahead(s, records)
 	for i, m := range records {
 		done, err := p.record(s, m)
 		if err != nil {
@@ -158,6 +162,30 @@ func (p *partition) step(in *Input, records []*sarama.ConsumerMessage, came time
 	p.counts.add(in, int64(len(records)))
 	return len(records), nil
 }
+
+// ahead has the rows read that the records need: those of their keys, which is what the rules of a group go by.
+func (p *partition) ahead(s *stepper, records []*sarama.ConsumerMessage) {
+	if len(records) < aheadLeast {
+		return
+	}
+	for _, t := range s.tasks {
+		if t == nil || t.warmer == nil {
+			continue
+		}
+		var rows [processors.WarmMost]*processors.Row
+		n := 0
+		for _, m := range records[:min(len(records), len(rows))] {
+			if r := p.store.peek(t.rule.ID, m.Key, t.warmer.Head()); r != nil {
+				rows[n] = r
+				n++
+			}
+		}
+		t.reads += t.warmer.Warm(rows[:n])
+	}
+}
+
+// aheadLeast is how many records are worth it.
+const aheadLeast = 8
 
 func (p *partition) stepper(topic string) *stepper {
 	for _, s := range p.inputs {

@@ -267,6 +267,15 @@ func (s *store) row(rule processors.Operator, id, entity, cell string) (*process
 	return &r.Row, nil
 }
 
+// peek gives a row if it is in memory, and otherwise nil; it is no use of the row.
+func (s *store) peek(id string, entity []byte, cell string) *processors.Row {
+	s.key = append(append(append(append(append(s.key[:0], entity...), 0), id...), 0), cell...)
+	if r := s.rows[string(s.key)]; r != nil {
+		return &r.Row
+	}
+	return nil
+}
+
 // scan gives every row of the store, decoded by the operators of the rules, without keeping them: an index of deadlines
 // is being built. Rows of other rules are passed over.
 func (s *store) scan(ops map[string]processors.Operator, f func(rule string, r *processors.Row)) error {
