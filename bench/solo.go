@@ -118,7 +118,7 @@ func (s *solo) finish() error {
 	r := &s.result
 	for i := range r.Changes {
 		r.Changes[i].Apply()
-		if s.commit != nil {
+		if s.commit != nil && !r.Changes[i].Kept {
 			s.commit.note(r.Changes[i].Row)
 		}
 	}

@@ -142,6 +142,9 @@ func (x *engine) apply() {
 	x.outputs += len(x.result.Outputs)
 	if x.count {
 		for _, c := range x.result.Changes {
+			if c.Kept {
+				continue
+			}
 			x.written += len(c.Row.Key)
 			if c.Row.Value != nil {
 				x.written += len(c.Row.Value.Append(nil))

@@ -49,6 +49,9 @@ func (s *cells) apply(t rapid.TB, changes []Change) {
 		if s.rows[r.Key] != r {
 			t.Fatalf("the row %q is not the state's", r.Key)
 		}
+		if changes[i].Kept {
+			continue
+		}
 		s.writes++
 		if r.Value == nil {
 			delete(s.encoded, r.Key)

@@ -136,6 +136,7 @@ type Change struct {
 	Row   *Row
 	Value Cell
 	Edit  Edit // applied after Value is set; nil for none
+	Kept  bool // Value is the row's own, with another deadline: nothing has to be written
 }
 
 // Edit changes a cell in place: for cells that are too large to be copied for every record. Until it is applied the cell

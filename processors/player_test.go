@@ -148,7 +148,7 @@ func (p *player) apply(r *Result) {
 	}
 	p.task.Applied(r.Changes)
 	for i := range r.Changes {
-		if row := r.Changes[i].Row; p.count {
+		if row := r.Changes[i].Row; p.count && !r.Changes[i].Kept {
 			p.written += len(row.Key)
 			if row.Value != nil {
 				p.scratch = row.Value.Append(p.scratch[:0])

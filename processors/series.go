@@ -34,6 +34,7 @@ type series[T any] struct {
 	marks   [marksMost]int64
 	counted int64
 	rewrite bool  // the head
+	sooner  bool  // the head has a deadline that the row is not registered for
 	cut     int64 // items with smaller keys have expired
 	moved   bool  // the directory has to be changed
 	gone    int   // leading chunks that have expired
@@ -57,7 +58,7 @@ const (
 	// Limits of the items in the head, and in a chunk; there may always be one. Heads may be longer, because going over to
 	// chunks makes every step read two cells.
 	headMost, headBytes   = 96, 3 << 10
-	chunkMost, chunkBytes = 32, 2 << 10
+	chunkMost, chunkBytes = 20, 5 << 8
 
 	marksMost = 3    // words that an operator keeps in the head
 	freeMost  = 4096 // heads kept for reuse
@@ -120,7 +121,7 @@ func (s *series[T]) begin(state State, entity string, row *Row) {
 	clear(s.loaded)
 	s.staged, s.loaded = s.staged[:0], s.loaded[:0]
 	s.state, s.entity, s.row = state, entity, row
-	s.rewrite, s.moved, s.cut, s.gone, s.empty, s.edit = false, false, math.MinInt64, 0, false, nil
+	s.rewrite, s.sooner, s.moved, s.cut, s.gone, s.empty, s.edit = false, false, false, math.MinInt64, 0, false, nil
 	s.head, _ = row.Value.(*head[T])
 	if s.head == nil {
 		if s.fresh == nil {

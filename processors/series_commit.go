@@ -174,8 +174,8 @@ func (s *series[T]) write(r *Result) error {
 			r.Changes = append(r.Changes, Change{Row: l.row, Value: l.chunk})
 		}
 	}
-	if s.rewrite {
-		r.Changes = append(r.Changes, Change{Row: s.row, Value: s.head})
+	if s.rewrite || s.sooner {
+		r.Changes = append(r.Changes, Change{Row: s.row, Value: s.head, Kept: !s.rewrite})
 	}
 	return nil
 }

@@ -211,10 +211,10 @@ func (w *sessions) Apply() {
 	w.settle()
 }
 
-// foresee notes the deadline of a session that has come or grown. If it is the first of all the head has to say so.
+// foresee notes the deadline of a session that has come or grown. If it is the first of all the runtime has to know.
 func (w *sessions) foresee(deadline int64) {
 	if x, ok := w.series.head.memo.(foresight); ok && deadline < x.at {
-		w.next, w.series.rewrite = foresight{deadline}, true
+		w.next, w.series.sooner = foresight{deadline}, true
 	}
 }
 

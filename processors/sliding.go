@@ -172,14 +172,14 @@ func (w *sliding) take(entity string, e *Event, closed int64, r *Result) error {
 	return nil
 }
 
-// foresee notes the ends of windows that the record's moment makes. If one is the first of all the head has to say so.
+// foresee notes the ends of windows that the record's moment makes. If one is the first of all the runtime has to know.
 func (w *sliding) foresee(closed int64) {
 	end := w.endOf(w.at)
 	if end <= closed {
 		end = w.endAfter(w.at)
 	}
 	if x, ok := w.series.head.memo.(*summed); ok && end < x.next {
-		w.next, w.series.rewrite = end, true
+		w.next, w.series.sooner = end, true
 	}
 }
 

@@ -173,8 +173,8 @@ func (w *windows) take(entity string, e *Event, r *Result) error {
 	return w.foresee(e.Clock)
 }
 
-// foresee has the head written if the record's slice, which is new, is the first of all: its deadline may come before the
-// one that the row is registered for.
+// foresee has the runtime look at the head's deadline if the record's slice, which is new, is the first of all: it may come
+// before the one that the row is registered for.
 func (w *windows) foresee(clock int64) error {
 	h, before := w.series.head, w.live(clock)-1
 	if len(h.directory) == 0 {
@@ -187,7 +187,7 @@ func (w *windows) foresee(clock int64) error {
 		}
 		first, _ = h.above(before)
 	}
-	w.series.rewrite = w.series.rewrite || w.start < first
+	w.series.sooner = w.start < first
 	return nil
 }
 

@@ -323,7 +323,7 @@ func (s *store) distrust() {
 func (s *store) apply(cs []processors.Change) {
 	for _, c := range cs {
 		c.Apply()
-		if !c.Row.Dirty {
+		if !c.Row.Dirty && !c.Kept {
 			c.Row.Dirty = true
 			s.dirty = append(s.dirty, s.rows[c.Row.Key])
 		}
