@@ -81,6 +81,7 @@ type Kind uint8
 const (
 	Transform Kind = iota + 1
 	Aggregation
+	Joining
 )
 
 // String returns the name used in documentation and metrics.
@@ -90,6 +91,8 @@ func (k Kind) String() string {
 		return "transform"
 	case Aggregation:
 		return "aggregate"
+	case Joining:
+		return "join"
 	}
 	return "unknown"
 }
@@ -148,6 +151,7 @@ type Rule struct {
 	Aggregates         []Aggregate
 	Window             *Window // nil = no window
 	Dedupe             *Dedupe // nil = none
+	Join               *Join   // nil = none
 	Having             *Expr   // bool; nil = every result
 	Emit               Emit
 	Routes             []Route
@@ -171,7 +175,7 @@ const (
 )
 
 // Stateful reports whether the rule keeps state per key.
-func (r *Rule) Stateful() bool { return r.Kind == Aggregation || r.Dedupe != nil }
+func (r *Rule) Stateful() bool { return r.Kind != Transform || r.Dedupe != nil }
 
 // Ordered reports whether the records of a key have to be processed in total order (event time first) for the result to be
 // the same every time. Other rules take records as they come.
@@ -242,6 +246,46 @@ type Dedupe struct {
 	By     []*Expr // per input: String typed; a null value is never a duplicate
 	Within int64
 }
+
+// JoinType says what becomes of records that match no other.
+type JoinType uint8
+
+// The join types. The left side is the first input, the right side the second one.
+const (
+	InnerJoin JoinType = iota + 1 // they bring no result
+	LeftJoin                      // those of the left side come out with null
+	RightJoin                     // those of the right side do
+	OuterJoin                     // those of both do
+)
+
+// String returns the type as rule files write it.
+func (t JoinType) String() string {
+	switch t {
+	case InnerJoin:
+		return "inner"
+	case LeftJoin:
+		return "left"
+	case RightJoin:
+		return "right"
+	case OuterJoin:
+		return "outer"
+	}
+	return "unknown"
+}
+
+// Join pairs records of one key from the rule's inputs, two or, with InnerJoin, more, by their event times: a record of the
+// first input and one of every other, each within its bounds of the first. A stream that is an input twice is joined with
+// itself: each record is both, in the order of the inputs. The rule has no Where of its own.
+type Join struct {
+	Type   JoinType
+	Within []Within // per input; that of the first is zero
+	Where  []*Expr  // per input, bool: whether a record takes part at all; nil = every one does
+	On     *Expr    // bool, of a record of every input: whether they match; nil = they do
+}
+
+// Within bounds the event time of a record that matches one of the first input, in ms: from first - Before to first + After,
+// both inclusive.
+type Within struct{ Before, After int64 }
 
 // Input is one stream a rule reads, under the name its expressions use.
 type Input struct {
