@@ -79,16 +79,22 @@ func preload(rule *rules.Rule, c config) ([]decoded, error) {
 
 // decodeAll decodes events, about n of them.
 func decodeAll(rule *rules.Rule, n int, all iter.Seq[*workload.Event]) ([]decoded, error) {
-	in := rule.Inputs[0].Stream
-	decoder, err := in.Projection.Decoder(in.Schema)
-	if err != nil {
-		return nil, err
+	decoders := make([]*schemas.Decoder, len(rule.Inputs))
+	for i, in := range rule.Inputs {
+		var err error
+		if decoders[i], err = in.Stream.Projection.Decoder(in.Stream.Schema); err != nil {
+			return nil, err
+		}
 	}
 	events := make([]decoded, 0, n)
 	for e := range all {
 		d := decoded{context: schemas.Context{EventID: e.EventID, CorrelationID: e.CorrelationID, Entity: e.UserID, OccurredAt: e.OccurredAt, Region: e.Region, Confidence: e.Confidence, Priority: e.Priority}}
-		d.event = processors.Event{Record: in.Projection.New(), Key: e.UserID, Time: e.OccurredAt}
-		if err := decoder.Decode(e.AppendAvro(nil), d.event.Record); err != nil {
+		input := slices.IndexFunc(rule.Inputs, func(in rules.Input) bool { return in.Alias == e.Kind.String() })
+		if input < 0 {
+			return nil, fmt.Errorf("rule %s has no input for a %s", rule.Name, e.Kind)
+		}
+		d.event = processors.Event{Input: input, Record: rule.Inputs[input].Stream.Projection.New(), Key: e.UserID, Time: e.OccurredAt}
+		if err := decoders[input].Decode(e.AppendAvro(nil), d.event.Record); err != nil {
 			return nil, err
 		}
 		events = append(events, d)
@@ -128,9 +134,9 @@ func pass(rule *rules.Rule, name string, events []decoded) (workload.Sum, *solo,
 	return sum, s, nil
 }
 
-// emptied holds that nothing is left of windows when all have closed.
+// emptied holds that nothing is left of windows and buffers when all have closed.
 func emptied(rule *rules.Rule, s *solo) error {
-	if rule.Window == nil {
+	if rule.Window == nil && rule.Join == nil {
 		return nil
 	}
 	if err := s.end(); err != nil {

@@ -140,7 +140,23 @@ func measure(ctx context.Context, c config) (*Result, error) {
 	return r, check(ctx, c, e, hop, want, r)
 }
 
-// load makes and fills c.input.
+// inputOf is the topic of a kind of events: each has its own where a rule reads several, and its name begins with that of the
+// input.
+func inputOf(workloadName, input string, k workload.Kind) string {
+	if len(kindsOf(workloadName)) == 1 {
+		return input
+	}
+	return input + "-" + k.String()
+}
+
+func inputsOf(workloadName, input string) (topics []string) {
+	for _, k := range kindsOf(workloadName) {
+		topics = append(topics, inputOf(workloadName, input, k))
+	}
+	return topics
+}
+
+// load makes and fills the topics of the input.
 func load(ctx context.Context, c config) error {
 	brokers := strings.Split(c.brokers, ",")
 	client, err := topics.Client(brokers)
@@ -148,10 +164,12 @@ func load(ctx context.Context, c config) error {
 		return err
 	}
 	defer client.Close()
-	if err := topics.Create(ctx, client, c.input, c.partitions); err != nil {
-		return err
+	for _, topic := range inputsOf(c.workload, c.input) {
+		if err := topics.Create(ctx, client, topic, c.partitions); err != nil {
+			return err
+		}
 	}
-	_, err = topics.Load(ctx, brokers, c.input, workload.SetOf(c.workload), c.seed, c.n,
+	_, err = topics.Load(ctx, brokers, func(k workload.Kind) string { return inputOf(c.workload, c.input, k) }, workload.SetOf(c.workload), c.seed, c.n,
 		func(k workload.Kind) uint32 { return uint32(k) + 1 })
 	return err
 }
@@ -199,7 +217,11 @@ func clock(ctx context.Context, c config, e engine, hop baseline.Hop, outputs in
 			if e.group != nil {
 				group = e.group(hop)
 			}
-			waiting <- topics.WaitGroup(running, client, group, hop.Input)
+			var err error
+			for _, topic := range inputsOf(c.workload, hop.Input) {
+				err = errors.Join(err, topics.WaitGroup(running, client, group, topic))
+			}
+			waiting <- err
 		} else {
 			waiting <- topics.WaitRecords(running, client, hop.Output, outputs)
 		}

@@ -31,7 +31,10 @@ func millrace(c config) (engine, error) {
 		return h.Group + "." + rule.Domain + "." + rule.KeyName
 	}}
 	e.run = func(ctx context.Context, h baseline.Hop, ready func()) error {
-		rule.Inputs[0].Stream.Topic, out.Topic = h.Input, h.Output
+		for i, k := range kindsOf(c.workload) {
+			rule.Inputs[i].Stream.Topic = inputOf(c.workload, h.Input, k)
+		}
+		out.Topic = h.Output
 		return work(ctx, c, set, h, ready)
 	}
 	return e, nil

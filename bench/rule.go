@@ -71,6 +71,17 @@ var definitions = map[string]definition{
 	},
 }
 
+// kindsOf are the kinds of events that a workload reads, in the order of its rule's inputs.
+func kindsOf(workloadName string) []workload.Kind {
+	switch workloadName {
+	case "w2":
+		return []workload.Kind{workload.Payment}
+	case "w3":
+		return []workload.Kind{workload.Change, workload.Payment}
+	}
+	return []workload.Kind{workload.Change}
+}
+
 // spendSchema is the output of w2.
 const spendSchema = `{"type":"record","namespace":"bench","name":"Spend","fields":[
 	{"name":"user_id","type":"string"},

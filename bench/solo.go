@@ -7,13 +7,13 @@ import (
 	"github.com/millrace-io/millrace/rules"
 )
 
-// solo runs one rule with one input on one partition, on one goroutine: what a worker does without broker, encoding and
+// solo runs one rule on one partition, on one goroutine: what a worker does without broker, encoding and
 // decoding.
 type solo struct {
 	op     processors.Operator
 	timed  processors.Timed
 	task   *processors.Task // nil: the rule has no time of its own
-	behind int64            // out_of_order of the input, in ms
+	behind []int64          // out_of_order per input, in ms
 	offset int64
 	rows   table
 	result processors.Result
@@ -30,11 +30,16 @@ func newSolo(rule *rules.Rule, output func(*processors.Output) error) (*solo, er
 	if err != nil {
 		return nil, err
 	}
-	s := &solo{op: op, behind: rule.Inputs[0].Stream.OutOfOrder, rows: table{rows: map[string]*processors.Row{}}, output: output}
+	s := &solo{op: op, rows: table{rows: map[string]*processors.Row{}}, output: output}
 	s.timed, _ = op.(processors.Timed)
 	s.warmer, _ = op.(processors.Warmer)
+	sources := make([]bool, len(rule.Inputs))
+	for i, in := range rule.Inputs {
+		sources[i] = true
+		s.behind = append(s.behind, in.Stream.OutOfOrder)
+	}
 	if rule.Stateful() {
-		s.task = processors.NewTask(op, []bool{true})
+		s.task = processors.NewTask(op, sources)
 		s.task.Large = math.MaxInt // there are no transactions
 	}
 	return s, nil
@@ -45,13 +50,13 @@ func (s *solo) take(e *processors.Event) error {
 	if s.task == nil {
 		return s.step(e)
 	}
-	if at := e.Time - s.behind; at > s.task.Time(0) {
-		if err := s.time(at); err != nil {
+	if at := e.Time - s.behind[e.Input]; at > s.task.Time(e.Input) {
+		if err := s.time(e.Input, at); err != nil {
 			return err
 		}
 	}
 	s.offset++
-	if s.task.Offer(&processors.Position{Time: e.Time, Offset: s.offset}, false, e) != processors.Run {
+	if s.task.Offer(&processors.Position{Time: e.Time, Input: e.Input, Offset: s.offset}, false, e) != processors.Run {
 		return nil
 	}
 	e.Clock = s.task.Frontier()
@@ -77,12 +82,17 @@ func (s *solo) end() error {
 	if s.task == nil {
 		return nil
 	}
-	return s.time(processors.Ended)
+	for i := range s.behind {
+		if err := s.time(i, processors.Ended); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// time moves time on and does what is due.
-func (s *solo) time(at int64) error {
-	s.task.SetTime(0, at)
+// time moves the time of an input on and does what is due.
+func (s *solo) time(input int, at int64) error {
+	s.task.SetTime(input, at)
 	var due processors.Due
 	for s.task.Next(&due) {
 		if due.Row == nil {

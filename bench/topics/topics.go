@@ -48,15 +48,15 @@ func Create(ctx context.Context, client *kgo.Client, topic string, partitions in
 	return nil
 }
 
-// Load fills a topic with the events of a data set: key = user, murmur2, timestamp = event time, uncompressed. All kinds of
-// events go into it, framed with the id that ids gives for their kind. It returns how many there are.
-func Load(ctx context.Context, brokers []string, topic, set string, seed uint64, n int, ids func(workload.Kind) uint32) (int64, error) {
+// Load fills topics with the events of a data set: key = user, murmur2, timestamp = event time, uncompressed. Events go into
+// the topic that topic gives for their kind, framed with the id that ids gives. It returns how many there are.
+func Load(ctx context.Context, brokers []string, topic func(workload.Kind) string, set string, seed uint64, n int, ids func(workload.Kind) uint32) (int64, error) {
 	events, err := workload.Events(set, seed, n)
 	if err != nil {
 		return 0, err
 	}
 	// kgo's default partitioner is murmur2 for records with a key.
-	client, err := Client(brokers, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(kgo.NoCompression()),
+	client, err := Client(brokers, kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ProducerLinger(20*time.Millisecond), kgo.ProducerBatchMaxBytes(900_000), kgo.MaxBufferedRecords(100_000))
 	if err != nil {
 		return 0, err
@@ -67,13 +67,14 @@ func Load(ctx context.Context, brokers []string, topic, set string, seed uint64,
 	var total int64
 	for e := range events {
 		record := &kgo.Record{
+			Topic:     topic(e.Kind),
 			Key:       []byte(e.UserID),
 			Value:     e.AppendFramed(make([]byte, 0, 256), ids(e.Kind)),
 			Timestamp: time.UnixMilli(e.OccurredAt),
 		}
 		client.Produce(ctx, record, func(_ *kgo.Record, err error) {
 			if err != nil {
-				cancel(fmt.Errorf("load %s: %w", topic, err))
+				cancel(fmt.Errorf("load %s: %w", record.Topic, err))
 			}
 		})
 		total++

@@ -30,7 +30,7 @@ func TestRoundTrip(t *testing.T) {
 	if err := topics.Create(ctx, client, "in", 8); err != nil {
 		t.Fatal(err)
 	}
-	n, err := topics.Load(ctx, brokers, "in", "w2", 3, 2000, func(k workload.Kind) uint32 { return uint32(k) + 10 })
+	n, err := topics.Load(ctx, brokers, func(workload.Kind) string { return "in" }, "w2", 3, 2000, func(k workload.Kind) uint32 { return uint32(k) + 10 })
 	if err != nil || n != 2008 {
 		t.Fatalf("loaded %d, %v", n, err)
 	}
