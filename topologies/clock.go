@@ -21,6 +21,7 @@ type sourceClock struct {
 	asked  time.Time // when the broker was last asked, and has answered
 	posed  time.Time // when it was last asked at all
 	away   bool      // it has not answered since
+	owner  bool      // a new one, that has heard nothing yet
 	resume time.Time // before that, silence does not count: what an outage held up comes first
 	idle   bool      // never heard of, and empty
 	level  int64     // event time that others had reached when it was last empty, less outOfOrder
@@ -50,10 +51,12 @@ func newSourceClock(outOfOrder int64, idleAfter time.Duration, pace float64) *so
 	return &sourceClock{outOfOrder: outOfOrder, idleAfter: idleAfter, pace: pace, latest: processors.Unknown, time: processors.Unknown}
 }
 
-// restore goes on from the promise that the partition's last owner gave.
-func (c *sourceClock) restore(latest, promise int64) {
-	c.latest, c.time, c.stood = latest, promise, promise
+// restore goes on from the promise that the partition's last owner gave. answered is when this worker last had an answer of a
+// broker, zero for never: what ended the last owner may be an outage that was there for all.
+func (c *sourceClock) restore(latest, promise int64, answered time.Time) {
+	c.latest, c.time, c.stood, c.asked = latest, promise, promise, answered
 	c.away = promise != processors.Unknown
+	c.owner = c.away
 }
 
 // record takes the event time of a record in and reports whether the promise goes on.
@@ -69,16 +72,19 @@ func (c *sourceClock) record(at int64) bool {
 	return true
 }
 
-// hear notes that records were taken in at the moment now.
-func (c *sourceClock) hear(now time.Time) {
+// hear notes that records were taken in at the moment now, which had come by the moment came.
+func (c *sourceClock) hear(came, now time.Time) {
 	if c.away {
 		patience := takeover
 		if !c.asked.IsZero() {
 			patience = min(now.Sub(c.asked), longestPatience)
 		}
-		c.away, c.resume = false, now.Add(patience)
+		if c.owner {
+			patience = max(patience, takeover)
+		}
+		c.away, c.owner, c.resume = false, false, now.Add(patience)
 	}
-	c.heard, c.stood, c.asked = now, c.time, now
+	c.heard, c.stood, c.asked = came, c.time, now
 }
 
 // unanswered notes that the broker did not answer.
@@ -97,7 +103,7 @@ func (c *sourceClock) since() time.Time {
 // moment, less half of idle_after: what was on its way then is not late.
 func (c *sourceClock) silent(sent time.Time, present int64) {
 	if c.heard.IsZero() || c.away {
-		c.hear(sent)
+		c.hear(sent, sent)
 		return
 	}
 	c.asked = sent

@@ -18,6 +18,7 @@ import (
 //	quiet 50              the broker said, to a question sent at 50, that nothing lies beyond
 //	mute                  it gives no answer
 //	owner 900 400         restored: the largest event time and the promise of the former owner
+//	owner 900 400 at 50   the same, in a worker that had the last answer of a broker at 50
 //	= 400                 the promise by now; idle:7 and unknown are others
 //	reaches 500 at 175    silence would bring it to 500 at 175
 func TestSourceClock(t *testing.T) {
@@ -120,6 +121,32 @@ func TestSourceClock(t *testing.T) {
 			= 850
 			quiet 1550
 			= 875`},
+		"a record that waited for an outage to be over has come before it": {0, 1, `record 0 at 0
+			mute
+			record 10 at 3000 came 20
+			quiet 3100
+			= 10
+			quiet 6049
+			= 10
+			quiet 6050
+			= 35`},
+		"a record that waited for a commit": {0, 1, `record 0 at 0
+			record 10 at 100 came 20
+			quiet 105
+			= 70`},
+		"a new owner that has seen the outage": {100, 1, `owner 900 850 at -8000
+			= 850
+			record 960 at 0
+			quiet 8049
+			= 860
+			quiet 8050
+			= 885`},
+		"a new owner that has just had an answer": {100, 1, `owner 900 850 at -10
+			quiet 0
+			quiet 1549
+			= 850
+			quiet 1550
+			= 875`},
 		"a new owner that reads first": {100, 1, `owner 900 850
 			record 960 at 0
 			= 860
@@ -141,13 +168,22 @@ func TestSourceClock(t *testing.T) {
 				switch w[0] {
 				case "record":
 					clock.record(number(t, w[1]))
-					clock.hear(wall(w[3]))
+					now := wall(w[3])
+					came := now
+					if len(w) > 4 {
+						came = wall(w[5])
+					}
+					clock.hear(came, now)
 				case "quiet":
 					clock.silent(wall(w[1]), 1000)
 				case "mute":
 					clock.unanswered()
 				case "owner":
-					clock.restore(number(t, w[1]), number(t, w[2]))
+					var answered time.Time
+					if len(w) > 3 {
+						answered = wall(w[4])
+					}
+					clock.restore(number(t, w[1]), number(t, w[2]), answered)
 				case "=":
 					if got := said(clock.at()); got != w[1] {
 						t.Errorf("%s: got %s", strings.TrimSpace(line), got)
@@ -193,7 +229,7 @@ func TestSourceClockNeverGoesBack(t *testing.T) {
 		pace := rapid.SampledFrom([]float64{0.1, 1, 1, 60, 1e6}).Draw(rt, "pace")
 		c := newSourceClock(rapid.Int64Range(0, 1000).Draw(rt, "out of order"), 50*time.Millisecond, pace)
 		now := time.UnixMilli(1_700_000_000_000)
-		began := now.Add(-200 * time.Millisecond) // answers are as old as that
+		began := now.Add(-500 * time.Millisecond) // records may have come then, and answers are as old as 200 ms
 		latest, last := processors.Unknown, processors.Unknown
 		check := func() {
 			at := c.at()
@@ -222,7 +258,7 @@ func TestSourceClockNeverGoesBack(t *testing.T) {
 				at := max(0, max(0, latest)+rapid.Int64Range(-2000, 2000).Draw(rt, "event time"))
 				latest = max(latest, at)
 				c.record(at)
-				c.hear(now)
+				c.hear(now.Add(-time.Duration(rapid.IntRange(0, 500).Draw(rt, "ago"))*time.Millisecond), now)
 			},
 			"quiet": func(*rapid.T) {
 				c.silent(now.Add(-time.Duration(rapid.IntRange(0, 200).Draw(rt, "ago"))*time.Millisecond), max(0, latest))

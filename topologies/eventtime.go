@@ -425,7 +425,7 @@ func (p *partition) restore(a *progress) {
 	}
 	for _, s := range p.inputs {
 		if in, ok := a.Inputs[s.Topic]; ok {
-			s.clock.restore(in)
+			s.clock.restore(in, p.run.runner.lastAnswer())
 		}
 	}
 	for _, t := range p.tasks {

@@ -50,9 +50,9 @@ func (c *stepClock) at() int64 {
 	return c.announced.time
 }
 
-func (c *stepClock) hear(now time.Time) {
+func (c *stepClock) hear(came, now time.Time) {
 	if c.source != nil {
-		c.source.hear(now)
+		c.source.hear(came, now)
 	}
 }
 
@@ -136,11 +136,11 @@ func (c *stepClock) progress() inputProgress {
 	return p
 }
 
-func (c *stepClock) restore(p inputProgress) {
+func (c *stepClock) restore(p inputProgress, answered time.Time) {
 	c.odd = slices.Clone(p.Refused)
 	c.taken, c.restored = p.Taken, true
 	if c.source != nil {
-		c.source.restore(p.Latest, p.Time)
+		c.source.restore(p.Latest, p.Time, answered)
 	}
 }
 

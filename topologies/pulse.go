@@ -42,7 +42,9 @@ func (l *pulse) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := x.runner.board.changed()
 		a := x.asking()
-		a.quiet = l.ask(ctx, x.questions(a))
+		if a.quiet = l.ask(ctx, x.questions(a)); len(a.quiet) > 0 {
+			x.runner.answer(a.sent)
+		}
 		for _, p := range x.partitions() {
 			if err := x.tick(p, a); err != nil {
 				return // the incarnation has failed

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -29,11 +30,24 @@ type runner struct {
 
 	purger purger
 
+	answered atomic.Int64 // when a broker last answered, in ms of the wall clock; 0 for never
+
 	mu     sync.Mutex
 	ready  bool
 	claims map[string][]int32
 	failed error        // of the last incarnation
 	alive  *incarnation // the one that runs
+}
+
+// answer notes that a broker has answered.
+func (g *runner) answer(now time.Time) { g.answered.Store(now.UnixMilli()) }
+
+// lastAnswer is when a broker has last answered, the zero time for never.
+func (g *runner) lastAnswer() time.Time {
+	if at := g.answered.Load(); at != 0 {
+		return time.UnixMilli(at)
+	}
+	return time.Time{}
 }
 
 // ended reports whether every partition that the group has here has said at its last commit that it has nothing left to
@@ -175,6 +189,7 @@ func (g *runner) revoked() {
 }
 
 func (g *runner) committed(n int64, took time.Duration) {
+	g.answer(g.now())
 	g.metrics.commits.Observe(took.Seconds())
 	g.event(Event{Kind: Committed, Inputs: n, Took: took})
 }
