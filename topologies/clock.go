@@ -14,18 +14,19 @@ type sourceClock struct {
 	idleAfter  time.Duration // silence before time goes on by itself
 	pace       float64       // event time per wall time
 
-	latest int64     // largest event time taken in; Unknown before
-	time   int64     // the promise
-	heard  time.Time // when the last record was taken in, or silence began to count
-	stood  int64     // the promise then
-	asked  time.Time // when the broker was last asked, and has answered
-	posed  time.Time // when it was last asked at all
-	away   bool      // it has not answered since
-	owner  bool      // a new one, that has heard nothing yet
-	resume time.Time // before that, silence does not count: what an outage held up comes first
-	idle   bool      // never heard of, and empty
-	level  int64     // event time that others had reached when it was last empty, less outOfOrder
-	ended  bool
+	latest  int64     // largest event time taken in; Unknown before
+	time    int64     // the promise
+	heard   time.Time // when the last record was taken in, or silence began to count
+	stood   int64     // the promise then
+	asked   time.Time // when the broker was last asked, and has answered
+	posed   time.Time // when it was last asked at all
+	silence time.Time // when it was last asked and there was nothing: what was taken in later has come later
+	away    bool      // it has not answered since
+	owner   bool      // a new one, that has heard nothing yet
+	resume  time.Time // before that, silence does not count: what an outage held up comes first
+	idle    bool      // never heard of, and empty
+	level   int64     // event time that others had reached when it was last empty, less outOfOrder
+	ended   bool
 }
 
 // at is the time as tasks and readers see it.
@@ -84,7 +85,7 @@ func (c *sourceClock) hear(came, now time.Time) {
 		}
 		c.away, c.owner, c.resume = false, false, now.Add(patience)
 	}
-	c.heard, c.stood, c.asked = came, c.time, now
+	c.heard, c.stood, c.asked = latest(came, c.silence), c.time, now
 }
 
 // unanswered notes that the broker did not answer.
@@ -106,7 +107,7 @@ func (c *sourceClock) silent(sent time.Time, present int64) {
 		c.hear(sent, sent)
 		return
 	}
-	c.asked = sent
+	c.asked, c.silence = sent, latest(sent, c.silence)
 	elapsed := sent.Sub(c.since())
 	if elapsed < c.idleAfter {
 		return
