@@ -314,12 +314,22 @@ func (t *Task) Next(d *Due) bool {
 			return true
 		}
 		if at > t.clock || at == Never {
-			if t.fired.At < t.clock && t.clock != Ended { // nothing is due up to now
-				t.fired = Fired{At: t.clock, Part: lastPart}
-			}
+			t.pass()
 			return false
 		}
 		t.begin(at)
+	}
+}
+
+// pass notes that nothing is due up to the operator's time: what is registered later is due later. A new owner begins with
+// the time of the last one, but knows only when its inputs have come there what waits.
+func (t *Task) pass() {
+	at := min(t.clock, t.slowest())
+	if len(t.waiting) > 0 {
+		at = min(at, t.waiting[0].Position.Time)
+	}
+	if at > t.fired.At && at != Ended {
+		t.fired = Fired{At: at, Part: lastPart}
 	}
 }
 
