@@ -18,6 +18,7 @@ type Position struct {
 	Rule    string // who made the record
 	Ordinal int64
 	Event   string // event id, for records of one origin that came along several ways
+	Local   int64  // offset in the input, for copies of one record; 0 where Offset is that
 }
 
 // Compare gives -1, 0 or 1 as p sorts before, with or after q.
@@ -46,5 +47,8 @@ func (p *Position) Compare(q *Position) int {
 	if c := cmp.Compare(p.Ordinal, q.Ordinal); c != 0 {
 		return c
 	}
-	return strings.Compare(p.Event, q.Event)
+	if c := strings.Compare(p.Event, q.Event); c != 0 {
+		return c
+	}
+	return cmp.Compare(p.Local, q.Local)
 }

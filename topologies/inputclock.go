@@ -160,6 +160,7 @@ func (a *arrival) position(s *stepper, i int) processors.Position {
 	if p.ID != "" { // keyless origins compare by their event id: their place in the topic depends on the partitions
 		p.Offset = 0
 	}
+	p.Local = a.source.message.Offset
 	p.Event = strings.ToValidUTF8(string(header(a.source.message, schemas.HeaderID)), "?") // as progress records have it
 	return p
 }

@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -129,6 +130,36 @@ func TestIDsThatAreNoText(t *testing.T) {
 	b.begin()
 	give()
 	if got, want := b.results("web.counts"), "u@30 u@40"; got != want {
+		t.Errorf("results %q, want %q", got, want)
+	}
+}
+
+// TestCopiesOfAKeylessRecord: of two copies of a record without a key, which nothing tells apart but where they lie, the one
+// that has not run yet when the partition is handed over is not taken for the other.
+func TestCopiesOfAKeylessRecord(t *testing.T) {
+	b := newBed(t, byUser, bigClicks+countsOfBig, func(o *Options) { o.firing = 1 }).begin()
+	give := func() {
+		for _, at := range []int64{30, 30, 60} {
+			id := fmt.Sprint("e", at)
+			w := schemas.Writer{Name: "web.big", OutputTime: 1_700_000_000_000 + at - 10, Origin: schemas.Origin{Stream: "web.clicks", EventID: id}}
+			m := b.record("web.big", "u", "u", "p", 1.0)
+			m.Timestamp = timeOf(1_700_000_000_000 + at)
+			m.Headers = []*sarama.RecordHeader{{Key: []byte(schemas.HeaderID), Value: []byte(id)}, {Key: []byte(schemas.HeaderWriter), Value: w.Append(nil)}}
+			b.give("web.big", m)
+		}
+	}
+	give()
+	b.take(b.commit())
+	if got, want := b.results("web.counts"), "u@30"; got != want {
+		t.Fatalf("results %q before the partition is handed over, want %q", got, want)
+	}
+	b.read["web.big"] = 0
+	b.offsets[topicPartition{"web.big", 0}] = 0
+	b.begin()
+	give()
+	b.commit()
+	b.tick()
+	if got, want := b.results("web.counts"), "u@30 u@30"; got != want {
 		t.Errorf("results %q, want %q", got, want)
 	}
 }

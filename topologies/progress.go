@@ -57,6 +57,7 @@ type positionProgress struct {
 	Rule    string `json:"rule,omitempty"`
 	Ordinal int64  `json:"ordinal,omitempty"`
 	Event   string `json:"event,omitempty"`
+	Local   int64  `json:"local,omitempty"`
 }
 
 const progressVersion = 1

@@ -32,7 +32,7 @@ func exampleProgress() *progress {
 		},
 		Tasks: map[string]taskProgress{
 			"web.counts": {State: "0123456789abcdef", Clock: 1_700_000_000_000, FiredAt: 1_699_999_999_000, Part: 255, Position: &positionProgress{
-				Time: 1_700_000_000_000, Input: 1, Stream: "web.clicks", Key: "u\"\u20ac", ID: "e1", Offset: 41, Rule: "web.big", Ordinal: 2, Event: "e2",
+				Time: 1_700_000_000_000, Input: 1, Stream: "web.clicks", Key: "u\"\u20ac", ID: "e1", Offset: 41, Rule: "web.big", Ordinal: 2, Event: "e2", Local: 12,
 			}},
 			"web.other": {State: "fedcba9876543210", Clock: math.MinInt64, FiredAt: math.MinInt64, Part: 255},
 		},
