@@ -53,7 +53,7 @@ type stepper struct {
 	moves     []*mover
 	clock     stepClock
 	heard     bool        // a record that moves time, or could have, has come in this batch
-	needed    bool        // some record waits for it
+	awaited   bool        // some record waits for it
 	full      atomic.Bool // enough waits already, and not for it: its claim pauses
 
 	// The decoder of the last record's schema id: records of one schema come in long runs.

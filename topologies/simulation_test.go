@@ -308,6 +308,17 @@ func TestSimulation(t *testing.T) {
 	simulate(t, 1, n)
 }
 
+// TestSimulationsOnceWrong: seeds that found a fault, as long as the simulation draws what it drew then.
+func TestSimulationsOnceWrong(t *testing.T) {
+	for seed, fault := range map[uint64]string{
+		27116159906176: "a new owner took for fired what waiting records made due",
+		27116159907801: "an input was held back that leads to the one that others waited for",
+		27116159908656: "a copy of a keyless record was taken for the other one",
+	} {
+		t.Run(fault, func(t *testing.T) { simulate(t, seed, 1) })
+	}
+}
+
 // TestChaosSimulation is the same for more seeds, other ones each time.
 func TestChaosSimulation(t *testing.T) {
 	if os.Getenv("MILLRACE_CHAOS") == "" {

@@ -12,7 +12,7 @@ func (p *partition) throttle() {
 	waits := 0
 	for _, s := range p.inputs {
 		waits += len(s.clock.holds)
-		s.needed = false
+		s.awaited = false
 	}
 	over := waits > p.run.runner.options.MaxWaiting && !p.rereading()
 	if over {
@@ -34,17 +34,18 @@ func (t *ruleTask) need() {
 		least = min(least, processors.Level(s.clock.at()))
 	}
 	for _, s := range t.inputs {
-		s.needed = s.needed || processors.Level(s.clock.at()) == least && s.clock.brings()
+		s.awaited = s.awaited || processors.Level(s.clock.at()) == least
 	}
 }
 
-// depends reports whether some record waits for the input, or for one that it leads to.
+// depends reports whether some record waits for what reading on in the input brings: its time, or that of an input that it
+// leads to.
 func (p *partition) depends(s *stepper) bool {
-	if s.needed {
+	if s.awaited && s.clock.brings() {
 		return true
 	}
 	for _, other := range p.inputs {
-		if other.needed && slices.Contains(s.Leads, other.Input) {
+		if other.awaited && slices.Contains(s.Leads, other.Input) {
 			return true
 		}
 	}
