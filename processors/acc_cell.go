@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/millrace-io/millrace/schemas"
 )
 
 // Field numbers of an accumulator; never reuse one. 1 to 4 are those of the first state format.
@@ -13,7 +15,7 @@ const (
 	accCount    protowire.Number = 1
 	accInteger  protowire.Number = 2 // zigzag; format 1 only: a sum of integers
 	accPartials protowire.Number = 3 // packed doubles
-	accValue    protowire.Number = 4 // appendValue's form
+	accValue    protowire.Number = 4 // schemas.AppendValue's form
 	accSquares  protowire.Number = 5 // packed doubles
 	accSketch   protowire.Number = 6
 )
@@ -28,7 +30,7 @@ func (c *column) append(b []byte, a *acc) []byte {
 	case c.form == formSketch:
 		b = appendMessage(b, accSketch, a.held.(sketch).append)
 	default:
-		b = appendMessage(b, accValue, func(b []byte) []byte { return appendValue(b, a.held) })
+		b = appendMessage(b, accValue, func(b []byte) []byte { return schemas.AppendValue(b, a.held) })
 	}
 	return b
 }
@@ -108,7 +110,7 @@ func (c *column) size(a *acc) int {
 	case c.form == formSketch:
 		return n + 12 + a.held.(sketch).size()
 	default:
-		return n + 12 + valueSize(a.held)
+		return n + 12 + schemas.ValueSize(a.held)
 	}
 }
 
@@ -161,7 +163,7 @@ func (c *column) decodeSketch(b []byte, a *acc) error {
 }
 
 func (c *column) decodeValue(b []byte, a *acc) error {
-	x, rest, err := parseValue(b, 0)
+	x, rest, err := schemas.ParseValue(b)
 	switch {
 	case err != nil || len(rest) > 0:
 		return cmp.Or(err, errCell)

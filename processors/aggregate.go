@@ -144,7 +144,7 @@ func fingerprint(b []byte, rt *route, fields []any) []byte {
 	b = append(b, rt.Stream.Name...)
 	for i := range rt.Fields {
 		if rt.Fields[i].Expr != nil {
-			b = appendValue(b, fields[i])
+			b = schemas.AppendValue(b, fields[i])
 		}
 	}
 	if len(b) <= sha256.Size {

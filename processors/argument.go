@@ -114,7 +114,7 @@ func (v *argument) hash() uint64 {
 	case schemas.String:
 		return mix(fnv(v.text))
 	default:
-		return mix(fnv(appendValue(nil, v.any)))
+		return mix(fnv(schemas.AppendValue(nil, v.any)))
 	}
 }
 
@@ -177,7 +177,7 @@ func compare(a, b any) int {
 			return sign(!a && b, a && !b)
 		}
 	}
-	return bytes.Compare(appendValue(nil, a), appendValue(nil, b))
+	return bytes.Compare(schemas.AppendValue(nil, a), schemas.AppendValue(nil, b))
 }
 
 func sign(less, more bool) int {

@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
 )
 
 // edge is the sketch of `first` and `last`: the value of the record with the smallest or largest event time; of several at
@@ -45,7 +46,7 @@ func (e *edge) copy(into any) sketch {
 }
 
 func (e *edge) append(b []byte) []byte {
-	return appendValue(protowire.AppendVarint(b, protowire.EncodeZigZag(e.at)), e.value)
+	return schemas.AppendValue(protowire.AppendVarint(b, protowire.EncodeZigZag(e.at)), e.value)
 }
 
 func (e *edge) decode(b []byte) error {
@@ -53,7 +54,7 @@ func (e *edge) decode(b []byte) error {
 	if n < 0 {
 		return errCell
 	}
-	v, rest, err := parseValue(b[n:], 0)
+	v, rest, err := schemas.ParseValue(b[n:])
 	if err == nil && len(rest) > 0 {
 		err = errCell
 	}
@@ -61,4 +62,4 @@ func (e *edge) decode(b []byte) error {
 	return err
 }
 
-func (e *edge) size() int { return 10 + valueSize(e.value) }
+func (e *edge) size() int { return 10 + schemas.ValueSize(e.value) }

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/millrace-io/millrace/schemas"
 )
 
 // frequent is the sketch of `topk`: how often each value came, exact for up to frequentMost values. Past that the rarest makes
@@ -144,7 +146,7 @@ func (f *frequent) top(n int64) []any {
 	return out
 }
 
-// The encoded form: a byte, 1 if lossy; then per value its count, a varint, and appendValue's form.
+// The encoded form: a byte, 1 if lossy; then per value its count, a varint, and schemas.AppendValue's form.
 func (f *frequent) append(b []byte) []byte {
 	if f.lossy {
 		b = append(b, 1)
@@ -152,7 +154,7 @@ func (f *frequent) append(b []byte) []byte {
 		b = append(b, 0)
 	}
 	for i := range f.values {
-		b = appendValue(protowire.AppendVarint(b, uint64(f.values[i].n)), f.values[i].value)
+		b = schemas.AppendValue(protowire.AppendVarint(b, uint64(f.values[i].n)), f.values[i].value)
 	}
 	return b
 }
@@ -167,7 +169,7 @@ func (f *frequent) decode(b []byte) error {
 		if n < 0 || count == 0 || count > math.MaxInt64 || len(f.values) == frequentMost {
 			return errCell
 		}
-		v, rest, err := parseValue(b[n:], 0)
+		v, rest, err := schemas.ParseValue(b[n:])
 		if err != nil {
 			return err
 		}
@@ -182,7 +184,7 @@ func (f *frequent) decode(b []byte) error {
 func (f *frequent) size() int {
 	n := 1
 	for i := range f.values {
-		n += 10 + valueSize(f.values[i].value)
+		n += 10 + schemas.ValueSize(f.values[i].value)
 	}
 	return n
 }

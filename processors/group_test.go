@@ -28,7 +28,7 @@ var anyValue = rapid.Deferred(func() *rapid.Generator[any] {
 func TestValueSurvivesEncoding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := anyValue.Draw(t, "value")
-		got, rest, err := parseValue(appendValue(nil, want), 0)
+		got, rest, err := schemas.ParseValue(schemas.AppendValue(nil, want))
 		if err != nil || len(rest) > 0 {
 			t.Fatalf("parse: %v, %d bytes left", err, len(rest))
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/millrace-io/millrace/schemas"
 )
 
 // listed is the sketch of `list`: the first values in the order of the records.
@@ -59,10 +61,10 @@ func (l *listed) values() []any {
 	return out
 }
 
-// The encoded form: per value its place in the order, zigzag, and appendValue's form.
+// The encoded form: per value its place in the order, zigzag, and schemas.AppendValue's form.
 func (l *listed) append(b []byte) []byte {
 	for i := range l.items {
-		b = appendValue(protowire.AppendVarint(b, protowire.EncodeZigZag(l.items[i].order)), l.items[i].value)
+		b = schemas.AppendValue(protowire.AppendVarint(b, protowire.EncodeZigZag(l.items[i].order)), l.items[i].value)
 	}
 	return b
 }
@@ -74,7 +76,7 @@ func (l *listed) decode(b []byte) error {
 		if last := len(l.items) - 1; n < 0 || last == l.most-1 || last >= 0 && l.items[last].order > order {
 			return errCell
 		}
-		v, rest, err := parseValue(b[n:], 0)
+		v, rest, err := schemas.ParseValue(b[n:])
 		if err != nil {
 			return err
 		}
@@ -86,7 +88,7 @@ func (l *listed) decode(b []byte) error {
 func (l *listed) size() int {
 	n := 0
 	for i := range l.items {
-		n += 10 + valueSize(l.items[i].value)
+		n += 10 + schemas.ValueSize(l.items[i].value)
 	}
 	return n
 }

@@ -76,10 +76,37 @@ func loadFloat(p unsafe.Pointer) float64     { return *(*float64)(p) }
 func loadString(p unsafe.Pointer) string     { return *(*string)(p) }
 func loadBytes(p unsafe.Pointer) []byte      { return *(*[]byte)(p) }
 func loadAny(p unsafe.Pointer) any           { return *(*any)(p) }
+func storeBool(p unsafe.Pointer, v bool)     { *(*bool)(p) = v }
+func storeBytes(p unsafe.Pointer, v []byte)  { *(*[]byte)(p) = v }
 func storeInt(p unsafe.Pointer, v int64)     { *(*int64)(p) = v }
 func storeFloat(p unsafe.Pointer, v float64) { *(*float64)(p) = v }
 func storeString(p unsafe.Pointer, v string) { *(*string)(p) = v }
 func storeAny(p unsafe.Pointer, v any)       { *(*any)(p) = v }
+
+// aliasString stores a string that shares the memory of v.
+func aliasString(p unsafe.Pointer, v []byte) {
+	*(*string)(p) = unsafe.String(unsafe.SliceData(v), len(v))
+}
+
+// setNull makes the field null by the pointer that at returns nil for: its own, or that of a record on the way, all of whose
+// fields are null then. A field that is never null stays as it is.
+func (l *place) setNull(r Record) {
+	p, hops, last := r.p, l.hops, uintptr(0)
+	switch {
+	case l.guard >= 0:
+		last = uintptr(l.guard)
+	case len(hops) > 0:
+		last, hops = hops[len(hops)-1], hops[:len(hops)-1]
+	default:
+		return
+	}
+	for _, h := range hops {
+		if p = *(*unsafe.Pointer)(unsafe.Add(p, h)); p == nil {
+			return
+		}
+	}
+	*(*unsafe.Pointer)(unsafe.Add(p, last)) = nil
+}
 
 // lend points the pointer field at offset ptr to the struct's own field at offset own, so that decoding a value that is not null
 // fills that field instead of allocating. Both offsets count from the record.
