@@ -50,6 +50,7 @@ type ruleDecl struct {
 	unbounded bool
 	window    *windowDecl
 	dedupe    *dedupeDecl
+	join      *joinDecl
 	sel       []pair
 	selNode   *yaml.Node // nil: no `select:` at all
 	having    *yaml.Node
@@ -95,6 +96,21 @@ type dedupeDecl struct {
 	key    *yaml.Node
 	by     *byDecl // nil if it is faulty
 	within int64   // ms
+}
+
+// joinDecl is a `join:`.
+type joinDecl struct {
+	key      *yaml.Node
+	kind     JoinType
+	kindNode *yaml.Node // nil: no type is written
+	within   *yaml.Node // the key; nil: there is none
+	bounds   []boundsDecl
+}
+
+// boundsDecl is the bounds of one input. alias is nil if they are those of the second.
+type boundsDecl struct {
+	alias *yaml.Node
+	Within
 }
 
 // emitDecl is an `emit:`.

@@ -55,8 +55,11 @@ func (c *checker) guarded(n *ast.MemberNode, base *term) bool {
 	}
 	help := "read it with ?. or test it first with != nil"
 	if base.op == opAlias {
-		alias := c.scope.inputs[base.input].alias
-		help = fmt.Sprintf("the rule has several inputs: use %s?. or test it first with %s != nil", alias, alias)
+		alias, why := c.scope.inputs[base.input].alias, "the rule has several inputs"
+		if c.scope.join != 0 {
+			why = "the join is " + c.scope.join.String() + ", so a record may come out alone"
+		}
+		help = fmt.Sprintf("%s: use %s?. or test it first with %s != nil", why, alias, alias)
 	}
 	c.errorIn(base, codeNull, help, "%s may be null here", c.describe(base))
 	return false
@@ -243,8 +246,8 @@ func paths(t *term) []string {
 	return nil
 }
 
-// others: one record is there at a time, so with two inputs, if one is null,
-// the other is not.
+// others: at least one record is there, so with two inputs, if one is null, the
+// other is not.
 func others(t *term, s *scope) []string {
 	if t.op == opAlias && t.input != eventInput && len(s.inputs) == 2 {
 		return []string{(&term{op: opAlias, input: 1 - t.input}).path()}

@@ -4,10 +4,14 @@ import "go.yaml.in/yaml/v3"
 
 // clauses checks which clauses go together.
 func (r *ruleChecker) clauses(out *checkedRule) {
-	if out.kind == Aggregation {
+	switch out.kind {
+	case Aggregation:
 		r.aggregateClauses()
 		out.emit = r.emit()
 		r.retracts(out)
+	case Joining:
+		r.joinClauses(out)
+	case Transform:
 	}
 	r.late()
 }
@@ -91,6 +95,9 @@ func (r *ruleChecker) retracts(out *checkedRule) {
 // late refuses lateness and late_to where no record is ever late.
 func (r *ruleChecker) late() {
 	d := r.decl
+	if d.join != nil {
+		return
+	}
 	counting := d.window != nil && d.window.Kind == Counting
 	if d.lateNode != nil && (d.window == nil || counting) {
 		msg, help := "lateness is how long windows stay open for late records, and the rule has no window", "leave it out"
@@ -103,7 +110,7 @@ func (r *ruleChecker) late() {
 		r.file.at(r.clause("lateness"), r.rule, codeClauses, help, "%s", msg)
 	}
 	if d.lateTo != nil && (d.window == nil || counting) && d.dedupe == nil {
-		r.file.at(r.clause("late_to"), r.rule, codeClauses, "leave it out", "no record is late in a rule with neither a window of time nor dedupe")
+		r.file.at(r.clause("late_to"), r.rule, codeClauses, "leave it out", "no record is late in a rule with neither a window of time, nor a join, nor dedupe")
 	}
 }
 

@@ -24,6 +24,20 @@ type checker struct {
 // checkExpr checks the expression in a YAML scalar. Numbers and bools are
 // themselves; text is parsed.
 func (r *ruleChecker) checkExpr(n *yaml.Node, s *scope, f *facts) *term {
+	c, root := r.parseExpr(n, s)
+	if c == nil {
+		return nil
+	}
+	t := c.check(root, f)
+	if t != nil && c.terms > maxExpanded {
+		c.src.report(0, 1, codeNodes, "select shorter values", "the condition has %d parts with the selected values it names; at most %d", c.terms, maxExpanded)
+		return nil
+	}
+	return t
+}
+
+// parseExpr parses the expression in a YAML scalar, and makes the checker of its parts. It returns none after an error.
+func (r *ruleChecker) parseExpr(n *yaml.Node, s *scope) (*checker, ast.Node) {
 	src := &source{file: r.file, node: n, rule: r.rule, text: n.Value, inputs: r.aliases}
 	quoted := n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	if reads, write, ok := misread(n); !ok && !quoted {
@@ -37,7 +51,7 @@ func (r *ruleChecker) checkExpr(n *yaml.Node, s *scope, f *facts) *term {
 			help = "null is written nil"
 		}
 		r.file.at(n, r.rule, codeMisread, help, "YAML reads %s as %s", shown(n.Value), reads)
-		return nil
+		return nil, nil
 	}
 	root, err := r.lang.parse(n.Value)
 	if err != nil {
@@ -45,15 +59,9 @@ func (r *ruleChecker) checkExpr(n *yaml.Node, s *scope, f *facts) *term {
 			err.help = "in YAML, # after a blank starts a comment: put the expression in quotes"
 		}
 		src.report(err.from, err.to, err.code, err.help, "%s", err.msg)
-		return nil
+		return nil, nil
 	}
-	c := &checker{src: src, scope: s, lang: r.lang}
-	t := c.check(root, f)
-	if t != nil && c.terms > maxExpanded {
-		src.report(0, 1, codeNodes, "select shorter values", "the condition has %d parts with the selected values it names; at most %d", c.terms, maxExpanded)
-		return nil
-	}
-	return t
+	return &checker{src: src, scope: s, lang: r.lang}, root
 }
 
 // at makes a term that stands where the node does.
@@ -163,6 +171,8 @@ func (c *checker) identifier(n *ast.IdentifierNode, f *facts) *term {
 		}
 	}
 	switch {
+	case n.Value == "event" && s.join != 0:
+		return c.errorAt(n, codeWhichRecord, "name the input: "+s.inputs[0].alias+"."+"field", "a join has a record of every input, and `event` is none of them")
 	case n.Value == "event" && len(s.inputs) > 0:
 		if s.event == nil {
 			return nil

@@ -25,6 +25,9 @@ type checkedRule struct {
 	keys      []string
 	dedupe    []*term
 	groups    *aggregates
+	within    []Within
+	alone     []*term // of a join, per input: which records take part
+	on        *term   // of a join: which records match
 	having    *term
 	emit      Emit
 	routes    []checkedRoute
@@ -63,13 +66,21 @@ func (r *ruleChecker) check() *checkedRule {
 	r.outputs(out)
 	r.lateTo(out)
 	r.deadTo()
-	if d.by != nil || d.unbounded || d.window != nil || d.having != nil || d.emit != nil {
+	switch {
+	case d.join != nil:
+		out.kind = Joining
+	case d.by != nil || d.unbounded || d.window != nil || d.having != nil || d.emit != nil:
 		out.kind = Aggregation
 	}
 	// What a rule of a later version means cannot be said.
 	if !d.later {
 		r.clauses(out)
-		if s != nil {
+		switch {
+		case s == nil:
+		case d.join != nil && d.each != nil: // refused, and the element's name would mean nothing
+		case d.join != nil:
+			r.joining(out, s)
+		default:
 			r.expressions(out, s)
 		}
 	}
@@ -83,6 +94,9 @@ func (r *ruleChecker) check() *checkedRule {
 // be made.
 func (r *ruleChecker) inputs(out *checkedRule) *scope {
 	s := &scope{}
+	if r.decl.join != nil {
+		s.join = r.decl.join.kind
+	}
 	read := map[string]string{}
 	for _, in := range r.decl.from {
 		d := r.stream(in.stream)
@@ -91,12 +105,12 @@ func (r *ruleChecker) inputs(out *checkedRule) *scope {
 		si := scopeInput{alias: alias, decl: d}
 		if d != nil && d.stream.Schema != nil {
 			si.typ = d.stream.Schema.Type()
-			if len(r.decl.from) > 1 {
+			if len(r.decl.from) > 1 && s.join == 0 {
 				si.typ = nullable(si.typ)
 			}
 		}
 		if d != nil {
-			if other := read[d.stream.Name]; other != "" {
+			if other := read[d.stream.Name]; other != "" && s.join == 0 {
 				r.file.at(in.stream, r.rule, codeTwice, "", "the stream is already the input %s", other)
 			}
 			read[d.stream.Name] = alias
@@ -108,7 +122,9 @@ func (r *ruleChecker) inputs(out *checkedRule) *scope {
 	if len(s.inputs) == 0 {
 		return nil
 	}
-	s.event = sharedFields(s.inputs)
+	if s.join == 0 {
+		s.event = sharedFields(s.inputs)
+	}
 	return s
 }
 
@@ -182,14 +198,20 @@ func (r *ruleChecker) expressions(out *checkedRule, s *scope) {
 	after.windowed = d.window != nil && d.window.Kind != Counting
 	after.groups = out.groups
 	after.keyed = out.kind == Aggregation
+	r.results(out, &after, proven)
+}
+
+// results types what is written: select, having and the routes.
+func (r *ruleChecker) results(out *checkedRule, after *scope, proven *facts) {
+	d := r.decl
 	selected, names := map[string]*term{}, map[string]*term{}
 	for _, p := range d.sel {
-		t := r.result(r.expression(p.value, &after, proven), out)
+		t := r.result(r.expression(p.value, after, proven), out)
 		selected[p.name.Value] = t
 		names[p.name.Value] = t
 	}
 	// Conditions after select may use its names, unless an alias has them.
-	late := after
+	late := *after
 	late.selects = names
 	if d.having != nil {
 		out.having = r.result(r.condition(d.having, &late, proven, "having"), out)
@@ -199,7 +221,7 @@ func (r *ruleChecker) expressions(out *checkedRule, s *scope) {
 			out.routes[i].when = r.result(r.condition(rt.when, &late, proven, "when"), out)
 		}
 		if decl := out.routes[i].decl; decl != nil && decl.stream.Schema != nil && (d.selNode != nil || out.kind == Transform) {
-			r.route(&out.routes[i], rt, selected, &after, proven)
+			r.route(&out.routes[i], rt, selected, after, proven)
 		}
 	}
 }
@@ -237,19 +259,23 @@ func (r *ruleChecker) wholeRecords(t *term, compared bool) bool {
 // condition checks an expression that has to be bool.
 func (r *ruleChecker) condition(n *yaml.Node, s *scope, f *facts, what string) *term {
 	t := r.expression(n, s, f)
-	if t == nil {
-		return nil
-	}
-	if t.typ.Kind != schemas.Bool || t.typ.Nullable {
-		help := ""
-		if t.typ.Kind == schemas.Bool {
-			help = "say what null counts as: (...) ?? false"
-		}
-		from, to := t.extent()
-		t.src.report(from, to, codeCondition, help, "%s has to be bool, not %s", what, t.typ)
+	if t == nil || !r.boolean(t, what) {
 		return nil
 	}
 	return t
+}
+
+func (r *ruleChecker) boolean(t *term, what string) bool {
+	if t.typ.Kind == schemas.Bool && !t.typ.Nullable {
+		return true
+	}
+	help := ""
+	if t.typ.Kind == schemas.Bool {
+		help = "say what null counts as: (...) ?? false"
+	}
+	from, to := t.extent()
+	t.src.report(from, to, codeCondition, help, "%s has to be bool, not %s", what, t.typ)
+	return false
 }
 
 func (r *ruleChecker) each(out *checkedRule, outer, item *scope) {

@@ -24,6 +24,7 @@ const (
 	codeRoute       = "E209" // route that is never taken
 	codeUnbounded   = "E210" // state that grows without bound
 	codeWindow      = "E211" // window that cannot be
+	codeJoin        = "E212" // join that cannot be
 
 	codeStream      = "E301" // unknown stream
 	codeSchema      = "E302" // unknown schema, or no record
@@ -49,6 +50,7 @@ const (
 	codeNoField     = "E412" // record has no such field
 	codeWindowName  = "E413" // window outside of what a window has
 	codeNoRecord    = "E414" // record where a window has closed
+	codeWhichRecord = "E415" // asking which record is there, where one of every input is
 
 	codeOperands  = "E501" // operand or argument types do not fit
 	codeNull      = "E502" // value may be null here

@@ -72,6 +72,8 @@ func (d *streamDecl) project() error {
 func (r *checkedRule) terms(f func(*term)) {
 	all := []*term{r.where, r.each, r.eachWhere, r.having}
 	all = append(all, r.by...)
+	all = append(all, r.on)
+	all = append(all, r.alone...)
 	all = append(all, r.dedupe...)
 	if r.groups != nil {
 		for _, g := range r.groups.list {
@@ -138,6 +140,7 @@ func (r *checkedRule) compile() *Rule {
 			out.Dedupe.By = append(out.Dedupe.By, c.expr(t))
 		}
 	}
+	out.Join = r.join(c)
 	for _, rt := range r.routes {
 		route := rt.compile(c)
 		if i := route.TimeIndex; i >= 0 {
@@ -252,6 +255,9 @@ func (r *Rule) stateForm() []string {
 		for _, by := range d.By {
 			parts = append(parts, by.canon)
 		}
+	}
+	if r.Join != nil {
+		parts = append(parts, r.Join.form()...)
 	}
 	return parts
 }

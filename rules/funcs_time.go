@@ -17,7 +17,7 @@ func timeFunctions() []*function {
 	}
 	return []*function{
 		{
-			group: g, signature: "now() time", doc: "the event time: of the record, in the result of a window that of its latest record; never of the clock",
+			group: g, signature: "now() time", doc: "the event time: of the record, in the result of a window or join that of its latest record; never of the clock",
 			example: `now() == now()`, want: `true`,
 			build: func(_ []code, call *term) code {
 				return intCode(call.typ, func(e *Env) (int64, bool) { return e.Now, true })

@@ -93,7 +93,11 @@ func sound(t *testing.T, set *rules.Set) {
 		if d := r.Dedupe; d != nil && (d.Within < 1 || len(d.By) != len(r.Inputs)) {
 			t.Errorf("%s: dedupe %+v", r.ID, d)
 		}
+		soundJoin(t, r)
 		w := r.Window
+		if w == nil && r.Join != nil {
+			continue
+		}
 		if w == nil {
 			if r.Lateness != 0 || r.Emit == rules.EmitFinal || r.Emit == rules.EmitEvery {
 				t.Errorf("%s: no window, lateness %d, emit %v", r.ID, r.Lateness, r.Emit)
@@ -118,6 +122,27 @@ func sound(t *testing.T, set *rules.Set) {
 		if !good {
 			t.Errorf("%s: window %+v, emit %v", r.ID, w, r.Emit)
 		}
+	}
+}
+
+// soundJoin checks that a rule joins iff it is a join, and that its parts fit its inputs.
+func soundJoin(t *testing.T, r *rules.Rule) {
+	t.Helper()
+	j := r.Join
+	if (j != nil) != (r.Kind == rules.Joining) {
+		t.Errorf("%s: %v with join %+v", r.ID, r.Kind, j)
+	}
+	if j == nil {
+		return
+	}
+	n := len(r.Inputs)
+	good := n > 1 && len(j.Within) == n && len(j.Where) == n && (n == 2 || j.Type == rules.InnerJoin) && j.Type.String() != "unknown"
+	good = good && r.Where == nil && r.Each == nil && r.Window == nil && r.Dedupe == nil && r.Aggregates == nil && r.Emit == rules.EmitNone && !r.Ordered()
+	for i, w := range j.Within {
+		good = good && w.Before >= 0 && w.After >= 0 && (i > 0 || w == rules.Within{})
+	}
+	if !good {
+		t.Errorf("%s: join %+v of %d inputs", r.ID, j, n)
 	}
 }
 

@@ -31,6 +31,7 @@ func ErrorCodes() []ErrorCode {
 		{codeRoute, "A route can never be taken.", "Put the route without `when` last."},
 		{codeUnbounded, "The rule keeps state for every key for ever.", "Give it a `window`, or say `unbounded: true` if that is meant."},
 		{codeWindow, "There is no such window.", "One of `size`, `gap`, `sliding`, `count`; a size is a multiple of its hop."},
+		{codeJoin, "There is no such join.", "Two inputs or more, only inner with more; `within` has bounds for each input but the first."},
 
 		{codeStream, "No such stream is declared.", "Write `domain.stream`; declare it in the domain's `streams.yaml`."},
 		{codeSchema, "No such schema, or it is no record.", "Schemas are named in full: `commerce.Purchase`."},
@@ -56,6 +57,7 @@ func ErrorCodes() []ErrorCode {
 		{codeNoField, "The record or row has no such field or column.", "Check the spelling against the schema."},
 		{codeWindowName, "`window` is used where there is no window.", "`window.start` and `window.end` belong in `select`, `having` and `when` of rules with a window of time."},
 		{codeNoRecord, "A window that closes has no record.", "Aggregate its records: `last(x)`, `first(x)`, `max(x)`; the group's key is `key`."},
+		{codeWhichRecord, "A join has a record of every input, so `event` is none and in `where` no input is null.", "Name the input; whether a side is unmatched is known in `select`, `having` and `when`."},
 
 		{codeOperands, "An operator or function does not work on these types.", "Convert one side: `int`, `float`, `string`, `to_millis`, `parse_time`."},
 		{codeNull, "The value may be null where none may be.", "`(x ?? default)`, `x != nil && …`, `?.`"},

@@ -74,9 +74,9 @@ func (p *parser) ruleEntry(n *yaml.Node) *ruleDecl {
 		{"emit", func(_, v *yaml.Node) { r.emit = p.emit(v) }},
 		{"window", func(k, v *yaml.Node) { r.window = p.window(k, v) }},
 		{"dedupe", func(k, v *yaml.Node) { r.dedupe = p.dedupe(k, v) }},
+		{"join", func(k, v *yaml.Node) { r.join = p.join(k, v) }},
 		{"to", func(_, v *yaml.Node) { r.routes = p.to(v) }},
 		// Clauses of later versions: their place in the language is taken.
-		{"join", nil},
 		{"lookup", nil},
 		{"detect", nil},
 		{"on_change", nil},

@@ -135,11 +135,15 @@ func (e Emit) String() string {
 // Route whose When is nil or true takes the result; without one it is dropped
 // and counted. With EmitFinal and EmitEvery there is no record at hand: Having
 // and Routes read no Env.Records then, and Env.Now is the result's event time.
+//
+// A join has Join.Where in place of Where; By[i] relies on what Join.Where[i]
+// has passed. Its result has a record of every input, or only the one that
+// matched none, and Env.Now is its event time.
 type Rule struct {
 	Domain, Name, ID   string // ID = domain.name
 	Owner, Description string
 	Version            string // 16 hex digits over the canonical rule without description, owner, tags
-	Fingerprint        string // 16 hex digits over what shapes the state: kind, inputs, by, where, aggregates, window, dedupe
+	Fingerprint        string // 16 hex digits over what shapes the state: kind, inputs, by, where, aggregates, window, dedupe, join
 	Kind               Kind
 	Inputs             []Input
 	Where              *Expr // bool; nil = every record

@@ -13,6 +13,7 @@ type scope struct {
 	event   *schemas.Type    // what all inputs share; nil without inputs
 	each    string           // alias of each, "" if none
 	item    *schemas.Type    // type of an element; nil if it is unknown because of an error
+	join    JoinType         // 0: the rule does not join, and one record is there at a time
 	columns []string         // feeds: the columns of row
 	keyed   bool             // `key` exists
 	groups  *aggregates      // where aggregate calls go; nil: there are none
@@ -27,7 +28,7 @@ type scope struct {
 // scopeInput is one alias.
 type scopeInput struct {
 	alias string
-	typ   *schemas.Type // record; nullable if there are several; nil if unknown because of an error
+	typ   *schemas.Type // record; nullable if it need not be there; nil if unknown because of an error
 	decl  *streamDecl
 }
 
@@ -88,7 +89,7 @@ func (s *scope) names() []string {
 	for _, in := range s.inputs {
 		names = append(names, in.alias)
 	}
-	if len(s.inputs) > 0 {
+	if len(s.inputs) > 0 && s.join == 0 {
 		names = append(names, "event")
 	}
 	if s.each != "" {
