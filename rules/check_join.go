@@ -121,19 +121,20 @@ func (p *pairFacts) alone() *facts {
 // pair returns what is known of records that match.
 func (p *pairFacts) pair() *facts { return p.alone().with(p.on) }
 
-// result returns what is known in results: of an unmatched record, not what matching proves, and nothing of the side that
-// is not there. A fact about a field says that its record is there.
+// result returns what is known in results: of a side that may be missing, where it is there; what matching proves, where
+// all are.
 func (p *pairFacts) result(j *joinDecl) *facts {
-	if j.kind == InnerJoin {
-		return p.pair()
-	}
 	var f *facts
+	var missing []string
 	for i, paths := range p.inputs {
-		if !j.unmatched(i) {
-			f = f.with(paths)
+		var record []string
+		if j.unmatched(i) {
+			record = []string{(&term{op: opAlias, input: i}).path()}
 		}
+		f = f.where(record, paths)
+		missing = append(missing, record...)
 	}
-	return f
+	return f.where(missing, p.on)
 }
 
 // pairs types `where` and splits it at its top-level `&&`: what reads records of one input alone decides whether such a

@@ -40,6 +40,8 @@ func FuzzParse(f *testing.F) {
 	for _, block := range readmeRules(f) {
 		f.Add([]byte(block))
 	}
+	f.Add([]byte("domain: risk\nrules:" + joined))
+	f.Add([]byte("domain: risk\nrules:" + joinedThree))
 	base, err := txtar.ParseFile("testdata/base.txtar")
 	if err != nil {
 		f.Fatal(err)

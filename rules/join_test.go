@@ -20,6 +20,16 @@ const joined = `
     to: risk.totals
 `
 
+const joinedThree = `
+  - name: j
+    from: {first: commerce.payments, before: commerce.orders, after: commerce.payments}
+    by: {first: first.user_id, before: before.event_id, after: after.user_id}
+    join: {within: {after: {after: 1s}, before: {before: 2s}}}
+    where: first.amount > before.amount && after.amount > 5
+    select: {user_id: key, total: first.amount + after.amount}
+    to: risk.totals
+`
+
 // joinWith is the join with texts replaced.
 func joinWith(t *testing.T, pairs ...string) *rules.Rule {
 	t.Helper()
@@ -77,10 +87,12 @@ func TestJoinBounds(t *testing.T) {
 		}
 	}
 	// Names are taken for what they are, and bounds go by names, not by their order.
-	r := joinWith(t, "{p: commerce.payments, o: commerce.orders}", "{first: commerce.payments, before: commerce.orders, after: commerce.payments}",
-		"{before: 5m, after: 30m}", "{after: {after: 1s}, before: {before: 2s}}", "    where: p.amount > 500 && o.amount > p.amount\n", "")
+	r := program(t, joinedThree).Rules[0]
 	if d := cmp.Diff([]rules.Within{{}, {Before: 2000}, {After: 1000}}, r.Join.Within); d != "" {
 		t.Errorf("three inputs: -want +got:\n%s", d)
+	}
+	if r.Join.On == nil || r.Join.Where[0] != nil || r.Join.Where[2] == nil || !r.Rekey[1] || r.Keys[1] == r.Keys[2] {
+		t.Errorf("three inputs: %+v, keys %q", r.Join, r.Keys)
 	}
 }
 
@@ -146,6 +158,9 @@ func TestJoinNulls(t *testing.T) {
 		{"inner", "p.note == o.user_id", "len(p.note)", nil, nil, nil},
 		{"left", "p.amount > 5", "p.amount + (o?.amount ?? 0)", 609.0, 600.0, nil},
 		{"left", "p.fee != nil", "o == nil ? p.fee : o.amount", 9.0, nil, nil},
+		{"left", "o.tags != nil", "o == nil ? 1 : len(o.tags)", nil, 1.0, nil},
+		{"left", "p.note == o.user_id", "o == nil ? len(p.note ?? \"\") : len(p.note)", nil, 0.0, nil},
+		{"outer", "p.note == o.user_id && p.fee != nil", "p != nil && o != nil ? len(p.note) + p.fee : p?.fee ?? 2", nil, nil, 2.0},
 		{"right", "o.amount > 5", "(p?.amount ?? 1) + o.amount", 609.0, nil, 10.0},
 		{"outer", "p.amount > 5", "p == nil ? o.amount : p.amount", 600.0, 600.0, 9.0},
 		{"outer", "o.amount > 5", "p != nil && o != nil ? 3 : 4", 3.0, 4.0, 4.0},

@@ -170,27 +170,41 @@ func sameType(a, b *schemas.Type) bool {
 // facts is what the conditions passed so far prove about paths: that they are
 // not null. It grows at its head, so branches share their tails.
 type facts struct {
-	path string
-	next *facts
+	path  string
+	given []string // paths of records: the fact holds where none of them is null
+	next  *facts
 }
 
-func (f *facts) with(paths []string) *facts {
+func (f *facts) with(paths []string) *facts { return f.where(nil, paths) }
+
+// where adds what is known where some records are there.
+func (f *facts) where(records, paths []string) *facts {
 	for _, p := range paths {
-		f = &facts{path: p, next: f}
+		f = &facts{path: p, given: records, next: f}
 	}
 	return f
 }
 
 // has reports whether the path is known not to be null. A field that is not
-// null proves the records it lies in.
+// null proves the records it lies in, but not if that is only known where they
+// are there.
 func (f *facts) has(path string) bool {
 	if path == "" {
 		return false
 	}
-	for ; f != nil; f = f.next {
-		if rest, ok := strings.CutPrefix(f.path, path); ok && (rest == "" || rest[0] == '.') {
+	for g := f; g != nil; g = g.next {
+		rest, ok := strings.CutPrefix(g.path, path)
+		if ok && (rest == "" || rest[0] == '.') && f.gives(g, path) {
 			return true
 		}
 	}
 	return false
+}
+
+// gives reports whether the records that a fact is about are known to be there, so that it says something of the path.
+func (f *facts) gives(g *facts, path string) bool {
+	if len(g.given) > 0 && !strings.Contains(path, ".") {
+		return false
+	}
+	return !slices.ContainsFunc(g.given, func(record string) bool { return !f.has(record) })
 }
