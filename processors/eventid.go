@@ -32,33 +32,22 @@ func (id *eventID) parse(s string) bool {
 	if len(s) != uuidLength {
 		return false
 	}
-	n := 0
+	n, wrong := 0, byte(0)
 	for i := range len(s) {
+		c := s[i]
 		if uuidDashes>>i&1 != 0 {
-			if s[i] != '-' {
-				return false
-			}
+			wrong |= c ^ '-'
 			continue
 		}
-		d := digit(s[i])
-		if d > 15 {
-			return false
-		}
+		d := (c&0xf + 9*(c>>6)) & 0xf // without a branch on what is random
+		wrong |= c ^ hexDigits[d]
 		id.uuid[n/2] = id.uuid[n/2]<<4 | d
 		n++
 	}
-	return id.uuid != [16]byte{} // which stands for none
+	return wrong == 0 && id.uuid != [16]byte{} // which stands for none
 }
 
-func digit(c byte) byte {
-	switch {
-	case c >= '0' && c <= '9':
-		return c - '0'
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10
-	}
-	return 255
-}
+const hexDigits = "0123456789abcdef"
 
 // String is the id as it came.
 func (id *eventID) String() string {
