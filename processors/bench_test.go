@@ -2,6 +2,7 @@ package processors
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,7 +90,7 @@ func newEngine(t testing.TB, rule *rules.Rule) *engine {
 		t.Fatal(err)
 	}
 	timed, _ := op.(Timed)
-	return &engine{op: op, timed: timed, task: NewTask(op, []bool{true}), rows: map[string]*Row{}}
+	return &engine{op: op, timed: timed, task: NewTask(op, slices.Repeat([]bool{true}, len(rule.Inputs))), rows: map[string]*Row{}}
 }
 
 // Row implements State.
@@ -120,7 +121,9 @@ func (x *engine) step(e *Event) error {
 }
 
 func (x *engine) advance(at int64) error {
-	x.task.SetTime(0, at)
+	for i := range x.op.Rule().Inputs {
+		x.task.SetTime(i, at)
+	}
 	var due Due
 	for x.task.Next(&due) {
 		x.result.Reset()

@@ -74,7 +74,11 @@ func conformanceFile(t *testing.T, file string) {
 			if reason := head.skip(); reason != "" {
 				t.Skip(reason)
 			}
-			aggregateCase(t, raw)
+			if head.Operator.Kind == "join" {
+				joinCaseOf(t, raw)
+			} else {
+				aggregateCase(t, raw)
+			}
 		})
 		switch {
 		case left:
@@ -98,7 +102,7 @@ type caseHead struct {
 	Name     string
 	Tags     []string
 	Note     string
-	Operator struct{ Kind string }
+	Operator struct{ Kind, Sides string }
 }
 
 // rejected says why cases with a tag describe what millrace does otherwise on purpose.
@@ -122,6 +126,11 @@ func (c *caseHead) skip() string {
 	}
 	switch c.Operator.Kind {
 	case "aggregate":
+		return ""
+	case "join":
+		if c.Operator.Sides != "stream-stream" {
+			return c.Operator.Sides + " joins: tables are not there yet"
+		}
 		return ""
 	case "":
 		return "detection is not there yet"

@@ -65,6 +65,8 @@ func newOperator(rule *rules.Rule) (Operator, error) {
 			return newAggregate(rule), nil
 		}
 		return newWindow(rule)
+	case rules.Joining:
+		return newJoin(rule)
 	}
 	return nil, fmt.Errorf("rule %s: no operator for kind %v", rule.ID, rule.Kind)
 }

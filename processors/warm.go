@@ -35,6 +35,12 @@ func (w *sliding) Head() string { return cellMoments }
 // Warm implements Warmer.
 func (w *sliding) Warm(rows []*Row) int64 { return w.series.warm(rows) }
 
+// Head implements Warmer.
+func (w *joining) Head() string { return w.sides[0].series.cell }
+
+// Warm implements Warmer.
+func (w *joining) Warm(rows []*Row) int64 { return w.sides[0].series.warm(rows) }
+
 func (s *series[T]) warm(rows []*Row) (sum int64) {
 	var heads [WarmMost]*head[T]
 	rows = rows[:min(len(rows), WarmMost)]

@@ -1,0 +1,185 @@
+package processors
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// joinCase is a case of join.json; `format` and `fields` there say what it means.
+type joinCase struct {
+	ID        int
+	Name      string
+	Source    string
+	Tags      []string
+	Note      string
+	Unordered bool
+	Operator  joinOperator
+	Inputs    []caseInput
+	Expected  []caseResult
+}
+
+type joinOperator struct {
+	Kind      string
+	Sides     string
+	Type      string
+	BeforeMS  int64 `json:"before_ms"`
+	AfterMS   int64 `json:"after_ms"`
+	GraceMS   int64 `json:"grace_ms"`
+	Unmatched string
+	Self      bool // each input is one record of the one stream
+}
+
+func joinCaseOf(t *testing.T, raw []byte) {
+	var c joinCase
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	if reason := c.rejected(); reason != "" {
+		t.Skip(reason)
+	}
+	rule, err := c.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := streamCase{Unordered: c.Unordered, Expected: byTime(c.expected())}
+	got := byTime(c.play(t, rule))
+	if wrong := compared.compare(got); wrong != "" {
+		t.Errorf("%s\ngot:\n%s\nwant:\n%s", wrong, resultLines(got), resultLines(compared.Expected))
+	}
+}
+
+// rejected says why the case is not for millrace, "" if it is.
+func (c *joinCase) rejected() string {
+	if c.Operator.Unmatched != "on_close" {
+		return "records come out unmatched when none can match them any more, not before"
+	}
+	for _, in := range c.Inputs {
+		if in.Key == nil && c.Operator.Type != "inner" {
+			return "a record whose key is null is a dead letter, on a side that comes out unmatched, too: it belongs to nobody"
+		}
+	}
+	return ""
+}
+
+// compile makes a rule file of the case. Values are texts, whatever they are in the case.
+func (c *joinCase) compile() (*rules.Rule, error) {
+	right, l, r := "case.right", "l.value", "r.value"
+	if c.Operator.Self {
+		right = "case.left"
+	}
+	if c.Operator.Type == "right" || c.Operator.Type == "outer" {
+		l = "l?.value"
+	}
+	if c.Operator.Type == "left" || c.Operator.Type == "outer" {
+		r = "r?.value"
+	}
+	return load(map[string]string{
+		"case/Input.avsc":  `{"type":"record","name":"Input","namespace":"case","fields":[{"name":"key","type":"string"},{"name":"value","type":"string"},{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}`,
+		"case/Result.avsc": `{"type":"record","name":"Result","namespace":"case","fields":[{"name":"key","type":"string"},{"name":"l","type":["null","string"],"default":null},{"name":"r","type":["null","string"],"default":null}]}`,
+	}, `domain: case
+streams:
+  left: {topic: case.left, schema: case.Input, key: key, time: at}
+  right: {topic: case.right, schema: case.Input, key: key, time: at}
+  result: {topic: case.result, schema: case.Result, key: key}
+`, fmt.Sprintf(`domain: case
+rules:
+  - name: rule
+    from: {l: case.left, r: %s}
+    by: key
+    join: {type: %s, within: {before: %dms, after: %dms}}
+    lateness: %dms
+    select: {key: key, l: '%s', r: '%s'}
+    to: case.result
+`, right, c.Operator.Type, c.Operator.BeforeMS, c.Operator.AfterMS, c.Operator.GraceMS, l, r))
+}
+
+// play feeds the inputs. Event time is the largest of both streams. A record without a key or a value is none of a stream, and
+// moves no time.
+func (c *joinCase) play(t *testing.T, rule *rules.Rule) []caseResult {
+	codec, err := newCodec(rule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPlayer(t, rule)
+	clock, inputs := Unknown, map[string][]int{"l": {0}, "r": {1}}
+	if c.Operator.Self {
+		inputs["l"] = []int{0, 1}
+	}
+	read := 0
+	for i, in := range c.Inputs {
+		read++
+		p.read = read
+		if in.Key == nil || in.Value == nil {
+			continue
+		}
+		key, value := fmt.Sprint(in.Key), canonicalValue(in.Value)
+		context := schemas.Context{EventID: fmt.Sprintf("e%03d", i), CorrelationID: "c", Entity: key, Confidence: 1}
+		clock = max(clock, in.T)
+		for input := range rule.Inputs {
+			p.due(input, clock)
+		}
+		for _, input := range inputs[in.Stream] {
+			e, err := codec.event(input, []any{key, value, in.T}, context)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.read = read - 1 // record counts it
+			p.record(e)
+		}
+	}
+	if len(p.dead) > 0 {
+		t.Fatalf("dead letters: %v", p.dead)
+	}
+	results := make([]caseResult, len(p.played))
+	for i, o := range p.played {
+		text := func(v any) any {
+			if v == nil {
+				return "null"
+			}
+			return v
+		}
+		results[i] = caseResult{Key: o.Key, T: o.Time, After: o.After, Value: pairText(text(o.Fields["l"]), text(o.Fields["r"]))}
+	}
+	return results
+}
+
+// pairText is the value of a result as it is compared: "null" for a side that is missing.
+func pairText(l, r any) string { return fmt.Sprintf("l %v, r %v", l, r) }
+
+// expected are the results with the values of both sides in the form that the rule gives them.
+func (c *joinCase) expected() []caseResult {
+	out := slices.Clone(c.Expected)
+	for i := range out {
+		sides, _ := out[i].Value.(map[string]any)
+		out[i].Value = pairText(canonicalValue(sides["l"]), canonicalValue(sides["r"]))
+	}
+	return out
+}
+
+// byTime sorts neighbours of which each came out alone, brought by one record, by time and key, as the source has them. Here
+// they come by their deadlines, and those of different keys in any order.
+func byTime(results []caseResult) []caseResult {
+	alone := func(x caseResult) bool { return strings.Contains(x.Value.(string), "null") }
+	for from := 0; from < len(results); from++ {
+		to := from
+		for to < len(results) && alone(results[to]) && results[to].After == results[from].After {
+			to++
+		}
+		slices.SortStableFunc(results[from:to], func(a, b caseResult) int {
+			return cmp.Or(cmp.Compare(a.T, b.T), cmp.Compare(fmt.Sprint(a.Key), fmt.Sprint(b.Key)))
+		})
+		from = max(from, to-1)
+	}
+	return results
+}

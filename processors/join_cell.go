@@ -1,0 +1,43 @@
+package processors
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// joined is a record that waits: in the form in which it is written, so that a buffer of many is little to look after.
+type joined struct {
+	body []byte // a byte, bodyMatched or 0; the record, packed; its context
+}
+
+// bodyMatched says of a record that comes out unmatched that it will not.
+const bodyMatched byte = 1
+
+func (x *joined) matched() bool { return x.body[0] == bodyMatched }
+
+// joinedCodec writes the waiting records of an input.
+type joinedCodec struct {
+	packing *schemas.Packing
+	record  schemas.Record // scratch
+}
+
+func (c *joinedCodec) append(b []byte, _ int64, x *joined) []byte { return append(b, x.body...) }
+
+func (c *joinedCodec) size(_ int64, x *joined) int { return len(x.body) }
+
+func (c *joinedCodec) decode(b []byte, _ int64, x *joined) error {
+	if len(b) == 0 || b[0] > bodyMatched {
+		return errCell
+	}
+	context, err := c.packing.Decode(b[1:], c.record)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errCell, err)
+	}
+	if _, err := parseContext(context); err != nil {
+		return err
+	}
+	x.body = bytes.Clone(b)
+	return nil
+}
