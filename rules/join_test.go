@@ -221,3 +221,22 @@ func TestJoinVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinReads: what is read of a record only when it comes has not to be kept, and what other rules read of it neither.
+func TestJoinReads(t *testing.T) {
+	const other = `
+  - name: other
+    from: {p: commerce.payments}
+    where: p.currency == "NOK"
+    select: {user_id: p.user_id, total: 'p.fee ?? 0'}
+    to: risk.totals
+`
+	text := strings.NewReplacer("o.amount > p.amount", "o.items != nil && len(o.items) > p.count", "total: 7", "total: 'p?.amount ?? 0'", "{within", "{type: outer, within",
+		"    to:", "    having: o == nil || o?.event_id != \"\"\n    to:").Replace(joined)
+	for _, more := range []string{"", other} {
+		r := program(t, text+more).Rule("risk.j")
+		if d := cmp.Diff([][]string{{"amount", "count"}, {"event_id", "items"}}, r.Join.Reads); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+	}
+}

@@ -285,6 +285,8 @@ type Join struct {
 	Within []Within // per input; that of the first is zero
 	Where  []*Expr  // per input, bool: whether a record takes part at all; nil = every one does
 	On     *Expr    // bool, of a record of every input: whether they match; nil = they do
+	// Reads are per input the paths that On, Having and Routes read of its records: all that has to be kept of one that waits.
+	Reads [][]string
 }
 
 // Within bounds the event time of a record that matches one of the first input, in ms: from first - Before to first + After,
