@@ -75,7 +75,7 @@ func (w *joining) prepare(i int) error {
 	x, in, of := &w.sides[i], &w.rule.Inputs[i], w.rule.Join
 	x.input, x.alias, x.where, x.within, x.bound = i, in.Alias, of.Where[i], of.Within[i], joinBound(w.rule, i)
 	x.unmatched = of.Type == rules.OuterJoin || of.Type == rules.LeftJoin && i == 0 || of.Type == rules.RightJoin && i == 1
-	packing, err := in.Stream.Projection.Packing(in.Stream.Projection.Paths())
+	packing, err := in.Stream.Projection.Packing(of.Reads[i])
 	if err != nil {
 		return err
 	}
