@@ -58,6 +58,24 @@ var definitions = map[string]definition{
     to: bench.spend
 `,
 	},
+	"w3": {
+		"  changes: {topic: bench.changes, schema: preference.Change, key: user_id, time: occurred_at, out_of_order: 5s}\n" + payments,
+		"  spent: {topic: bench.spent, schema: bench.Spent, key: user_id}\n", `
+  - name: w3
+    from: {change: bench.changes, payment: bench.payments}
+    by: user_id
+    join: {within: {after: 30m}}
+    where: payment.amount > 500
+    select:
+      user_id: key
+      change_id: change.event_id
+      payment_id: payment.event_id
+      attribute: change.attribute
+      amount: payment.amount
+      occurred_at: to_millis(payment.occurred_at)
+    to: bench.spent
+`,
+	},
 	"count": {
 		changes, "  counts: {topic: bench.counts, schema: bench.Count, key: user_id}\n", `
   - name: count
@@ -70,6 +88,15 @@ var definitions = map[string]definition{
 `,
 	},
 }
+
+// spentSchema is the output of w3.
+const spentSchema = `{"type":"record","namespace":"bench","name":"Spent","fields":[
+	{"name":"user_id","type":"string"},
+	{"name":"change_id","type":"string"},
+	{"name":"payment_id","type":"string"},
+	{"name":"attribute","type":"string"},
+	{"name":"amount","type":"double"},
+	{"name":"occurred_at","type":"long"}]}`
 
 // kindsOf are the kinds of events that a workload reads, in the order of its rule's inputs.
 func kindsOf(workloadName string) []workload.Kind {
@@ -107,6 +134,7 @@ func (d definition) load() (*rules.Set, error) {
 		"bench/Risk.avsc":        {Data: []byte(baseline.RiskSchema)},
 		"bench/Count.avsc":       {Data: []byte(baseline.CountSchema)},
 		"bench/Spend.avsc":       {Data: []byte(spendSchema)},
+		"bench/Spent.avsc":       {Data: []byte(spentSchema)},
 	})
 	if err != nil {
 		return nil, err
