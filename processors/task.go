@@ -307,7 +307,11 @@ func (t *Task) Next(d *Due) bool {
 			return true
 		}
 		at := t.due.first()
-		if len(t.waiting) > 0 && t.waiting[0].Position.Time < at && t.runnable(&t.waiting[0].Position) {
+		if len(t.waiting) > 0 && t.waiting[0].Position.Time < at {
+			if !t.runnable(&t.waiting[0].Position) {
+				t.pass()
+				return false // a new owner has the time of the last one before its inputs have come there
+			}
 			d.Row, d.Record = nil, heap.Pop(&t.waiting).(Waiting)
 			t.last, t.ran, t.running = d.Record.Position, true, d.Record.Position.Time
 			d.At = max(t.running, t.fired.At) // a late record that had to wait does not open again what was closed
