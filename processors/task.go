@@ -272,10 +272,14 @@ func (t *Task) runnable(p *Position) bool {
 
 // Frontier is the time up to which everything has been fired and run: the Event.Clock of a record that Offer lets run.
 func (t *Task) Frontier() int64 {
+	at := t.clock
 	if len(t.waiting) > 0 {
-		return max(t.fired.At, min(t.clock, t.waiting[0].Position.Time))
+		at = min(at, t.waiting[0].Position.Time)
 	}
-	return t.clock
+	if d := t.Deadline(); d <= at { // it is held, or time goes on in steps
+		at = d - 1
+	}
+	return max(t.fired.At, at)
 }
 
 // Waiting is a record that waited.

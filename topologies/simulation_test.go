@@ -314,6 +314,7 @@ func TestSimulationsOnceWrong(t *testing.T) {
 		27116159906176: "a new owner took for fired what waiting records made due",
 		27116159907801: "an input was held back that leads to the one that others waited for",
 		21767241204070: "a new owner fired a deadline before the records that waited for others at an earlier time",
+		21767241209581: "a record was taken for late by the time of the last owner, while deadlines before that were held",
 		27116159908656: "a copy of a keyless record was taken for the other one",
 	} {
 		t.Run(fault, func(t *testing.T) { simulate(t, seed, 1) })
