@@ -203,6 +203,14 @@ func (r *Rule) Ordered() bool {
 	return false
 }
 
+// Condition is what a record of the input has to meet to take part at all; nil for nothing.
+func (r *Rule) Condition(input int) *Expr {
+	if r.Join != nil {
+		return r.Join.Where[input]
+	}
+	return r.Where
+}
+
 // WindowKind says how an aggregate cuts time.
 type WindowKind uint8
 

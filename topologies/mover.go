@@ -83,7 +83,7 @@ func (p *partition) keyless(s *stepper, mv *mover, m *sarama.ConsumerMessage, er
 		env := &mv.envs[i]
 		_, e := mv.key(i, &p.live.event)
 		env.Reset()
-		if u.Rule.Where != nil && !u.Rule.Where.Bool(env) && env.Err() == nil {
+		if w := u.Rule.Condition(u.Input); w != nil && !w.Bool(env) && env.Err() == nil {
 			continue
 		}
 		if e == nil {
