@@ -122,6 +122,7 @@ type manner struct {
 	every   int  // time is set after every so many records
 	restart int  // the partition is handed over after every so many records, 0: never
 	ends    bool // time goes to its end after the last record
+	honest  bool // of a join: no record is later than its stream declares
 }
 
 // play runs the compiled rule of the spec over visits in the order in which they come.

@@ -17,6 +17,8 @@ const (
 	contextConfidence                  // it is not 1
 	contextVersion                     // there is a version vector
 	contextLineage                     // there is a lineage
+	contextStandard                    // the priority is PriorityStandard
+	contextNone                        // reserved
 )
 
 // appendContext packs what results need of the context of a record that waits. Version and lineage, which may be long, are left
@@ -34,7 +36,12 @@ func (w *joining) appendContext(b []byte, c *schemas.Context) []byte {
 	} else if b, uuid = appendID(b, c.CorrelationID); uuid {
 		flags |= contextRelated
 	}
-	b = appendText(appendText(b, c.Region), c.Priority)
+	b = appendText(b, c.Region)
+	if c.Priority == schemas.PriorityStandard {
+		flags |= contextStandard
+	} else {
+		b = appendText(b, c.Priority)
+	}
 	if c.Confidence != 1 {
 		flags |= contextConfidence
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(c.Confidence))
@@ -99,7 +106,10 @@ func parseContext(b []byte) (schemas.Context, error) {
 	if c.CorrelationID = c.EventID; flags&contextOwn == 0 {
 		c.CorrelationID = p.id(flags&contextRelated != 0)
 	}
-	c.Region, c.Priority = p.text(), p.text()
+	c.Region = p.text()
+	if c.Priority = schemas.PriorityStandard; flags&contextStandard == 0 {
+		c.Priority = p.text()
+	}
 	if flags&contextConfidence != 0 {
 		if x := p.take(8); x != nil {
 			c.Confidence = math.Float64frombits(binary.LittleEndian.Uint64(x))
@@ -116,7 +126,7 @@ func parseContext(b []byte) (schemas.Context, error) {
 	if flags&contextLineage != 0 {
 		c.Lineage = p.lineage()
 	}
-	if p.bad || len(p.b) > 0 || flags >= contextLineage<<1 {
+	if p.bad || len(p.b) > 0 || flags&contextNone != 0 {
 		return schemas.Context{}, errCell
 	}
 	return c, nil

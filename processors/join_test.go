@@ -21,7 +21,10 @@ const (
 	pairContext = `,{"name":"version","type":{"type":"map","values":"long"}},{"name":"lineage","type":{"type":"array","items":{"type":"record","name":"LineageStep","fields":[{"name":"rule","type":"string"},{"name":"rule_version","type":"string"},{"name":"domain","type":"string"},{"name":"event_ids","type":{"type":"array","items":"string"}},{"name":"inputs","type":"long","default":0},{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}}}`
 )
 
-func (s *joinSpec) compile() (*rules.Rule, error) {
+func (s *joinSpec) compile() (*rules.Rule, error) { return s.compileOver(partySchema) }
+
+// compileOver compiles the rule for records of another schema.
+func (s *joinSpec) compileOver(schema string) (*rules.Rule, error) {
 	context := pairContext
 	if s.plain {
 		context = ""
@@ -30,7 +33,7 @@ func (s *joinSpec) compile() (*rules.Rule, error) {
 	for _, alias := range joinAliases {
 		streams += fmt.Sprintf("  %c: {topic: case.%c, schema: case.Party, key: user, time: at, out_of_order: %dms}\n", alias, alias, s.outOfOrder)
 	}
-	return load(map[string]string{"case/Party.avsc": partySchema, "case/Out.avsc": fmt.Sprintf(pairFields, "Out", context)}, streams,
+	return load(map[string]string{"case/Party.avsc": schema, "case/Out.avsc": fmt.Sprintf(pairFields, "Out", context)}, streams,
 		"domain: case\nrules:\n  - name: r\n"+s.yaml())
 }
 
@@ -124,6 +127,7 @@ func (s *joinSpec) play(t testing.TB, rule *rules.Rule, ps []*party, m manner, c
 		t.Fatal(err)
 	}
 	p, clock := newPlayer(t, rule), newJoinClock(s, common)
+	promised := newPromise(p)
 	for i, x := range ps {
 		context := schemas.Context{
 			EventID: x.event, CorrelationID: x.related, Entity: x.user, Confidence: x.confidence, Version: x.version, Lineage: x.lineage,
@@ -135,6 +139,7 @@ func (s *joinSpec) play(t testing.TB, rule *rules.Rule, ps []*party, m manner, c
 				p.due(input, at)
 			}
 		}
+		promised.check(t, p, m.honest)
 		for _, input := range s.inputs(x) {
 			e, err := code.event(input, []any{x.user, x.text, x.value, x.at}, context)
 			if err != nil {
@@ -152,10 +157,30 @@ func (s *joinSpec) play(t testing.TB, rule *rules.Rule, ps []*party, m manner, c
 			p.due(input, Ended)
 		}
 	}
+	promised.check(t, p, m.honest)
 	if len(p.dead) > 0 {
 		t.Fatalf("dead letters: %v", p.dead)
 	}
 	return p
+}
+
+// promise is what the task says of the event times of results to come.
+type promise struct {
+	at   int64
+	seen int // results so far
+}
+
+func newPromise(p *player) *promise { return &promise{p.task.OutputTime(), 0} }
+
+// check holds the results since the last check to the promise. Records that come out of order beyond what their stream declares
+// may break it.
+func (x *promise) check(t testing.TB, p *player, honest bool) {
+	for _, o := range p.played[x.seen:] {
+		if honest && o.Time < x.at && !IsIdle(x.at) {
+			t.Fatalf("a result at %d, promised was %d", o.Time, x.at)
+		}
+	}
+	x.at, x.seen = p.task.OutputTime(), len(p.played)
 }
 
 // inputs are those that a record is one of.
@@ -200,7 +225,7 @@ func TestJoinAnyOrderGivesTheSame(t *testing.T) {
 		}
 		ref.advance(Ended)
 		common := rapid.Bool().Draw(rt, "common")
-		m := manner{every: rapid.IntRange(1, 5).Draw(rt, "every"), restart: rapid.SampledFrom([]int{0, 1, 2, 17}).Draw(rt, "restart"), ends: true}
+		m := manner{every: rapid.IntRange(1, 5).Draw(rt, "every"), restart: rapid.SampledFrom([]int{0, 1, 2, 17}).Draw(rt, "restart"), ends: true, honest: true}
 		p := s.play(t, rule, disordered(rt, ps, s.outOfOrder), m, common)
 		plain := s.play(t, rule, ps, manner{every: 1, ends: true}, true)
 		if d := gocmp.Diff(sortedLines(ref.lines), sortedLines(s.lines(p))); d != "" {
@@ -268,5 +293,58 @@ func joinAccounted(rt *rapid.T, ref *joinReference, p *player, ps []*party) {
 	}
 	if left := p.left(); left > 0 {
 		rt.Fatalf("%d cells are left at the end of time", left)
+	}
+}
+
+// TestJoinWritesOneChunk: what a record writes does not depend on how many wait.
+func TestJoinWritesOneChunk(t *testing.T) {
+	s := joinSpec{typ: rules.OuterJoin, within: []rules.Within{{}, {Before: 1 << 30, After: 1 << 30}}, rising: true}
+	rule, err := s.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	perRecord := func(n int) int {
+		var ps []*party
+		for i := range n {
+			ps = append(ps, &party{input: i % 2, user: "u", text: "t", value: int64(-i % 2), at: int64(i), event: fmt.Sprint("e", i), related: "c", confidence: 1})
+		}
+		p := s.play(t, rule, ps, manner{every: 1}, true)
+		p.quiet, p.count = true, true
+		code, err := newCodec(rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const more = 100
+		for i := range more {
+			at := int64(n + i)
+			e, err := code.event(i%2, []any{"u", "t", int64(-i % 2), at}, schemas.Context{EventID: fmt.Sprint("e", at), CorrelationID: "c", Confidence: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.record(e)
+		}
+		return p.written / more
+	}
+	few, many := perRecord(400), perRecord(4000)
+	if many > 2*few || many > 1000 {
+		t.Errorf("a record writes %d bytes among 400, %d among 4000", few, many)
+	}
+}
+
+// TestMutedDeadlines: where results cannot be written time goes on, and they do not come later.
+func TestMutedDeadlines(t *testing.T) {
+	s, rule, _ := outerJoin(t, 10, 10)
+	p := s.play(t, rule, []*party{{user: "u", text: "l", at: 100, event: "e", related: "c", confidence: 1}}, manner{every: 1}, true)
+	row, err := p.Row("u", "j0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Result{Mute: true}
+	if err := p.op.(Timed).Fire(p, row, 111, r); err != nil || len(r.Outputs) > 0 {
+		t.Fatalf("%d results, %v", len(r.Outputs), err)
+	}
+	p.apply(r)
+	if p.left() > 0 {
+		t.Error("the record still waits")
 	}
 }
