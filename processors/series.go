@@ -30,6 +30,7 @@ type series[T any] struct {
 	row     *Row
 	head    *head[T]
 	loaded  []leaf[T]
+	highest int // position of a loaded list, -1 for none
 	staged  []stagedChange[T]
 	marks   [marksMost]int64
 	counted int64
@@ -119,7 +120,7 @@ func (s *series[T]) openRow(state State, row *Row) {
 func (s *series[T]) begin(state State, entity string, row *Row) {
 	clear(s.staged)
 	clear(s.loaded)
-	s.staged, s.loaded = s.staged[:0], s.loaded[:0]
+	s.staged, s.loaded, s.highest = s.staged[:0], s.loaded[:0], -1
 	s.state, s.entity, s.row = state, entity, row
 	s.rewrite, s.sooner, s.moved, s.cut, s.gone, s.empty, s.edit = false, false, false, math.MinInt64, 0, false, nil
 	s.head, _ = row.Value.(*head[T])
@@ -134,9 +135,11 @@ func (s *series[T]) begin(state State, entity string, row *Row) {
 
 // list gives the list at position n of the directory, the head's own if it has none.
 func (s *series[T]) list(n int) (*leaf[T], error) {
-	for i := range s.loaded {
-		if s.loaded[i].n == n {
-			return &s.loaded[i], nil
+	if n <= s.highest { // a step may read many lists, and reads them one after the other
+		for i := range s.loaded {
+			if s.loaded[i].n == n {
+				return &s.loaded[i], nil
+			}
 		}
 	}
 	l := leaf[T]{n: n, row: s.row, chunk: &s.head.inline}
@@ -151,7 +154,7 @@ func (s *series[T]) list(n int) (*leaf[T], error) {
 			return nil, fmt.Errorf("%w: %q of %q is missing", errCell, x.cell, s.row.Key)
 		}
 	}
-	s.loaded = append(s.loaded, l)
+	s.loaded, s.highest = append(s.loaded, l), max(s.highest, n)
 	return &s.loaded[len(s.loaded)-1], nil
 }
 
