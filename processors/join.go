@@ -29,6 +29,7 @@ type joining struct {
 	result  *Result
 
 	// Scratch memory.
+	reads    int64 // what ahead has read: so that it does
 	regions  []string
 	contexts []schemas.Context
 	parts    []string
@@ -209,10 +210,15 @@ func (w *joining) match(input int) (some bool, err error) {
 	x := &w.sides[input]
 	low, high := w.reach(input)
 	c, err := x.series.seek(low)
+	var read *chunk[joined]
 	for ; err == nil; err = x.series.next(&c) {
 		e := c.entry()
 		if e == nil || e.key > high {
 			break
+		}
+		if c.chunk != read {
+			read = c.chunk
+			w.ahead(read.entries[c.at:], high)
 		}
 		if err := w.look(x, e); err != nil {
 			return false, err
@@ -227,6 +233,13 @@ func (w *joining) match(input int) (some bool, err error) {
 		}
 	}
 	return some, err
+}
+
+// ahead reads a little of the records up to the time high, which lie anywhere in memory: together, not one after the other.
+func (w *joining) ahead(entries []entry[joined], high int64) {
+	for i := 0; i < len(entries) && entries[i].key <= high; i++ {
+		w.reads += int64(entries[i].item.body[0])
+	}
 }
 
 // look makes a waiting record the member of its side.
