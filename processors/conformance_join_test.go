@@ -65,8 +65,8 @@ func (c *joinCase) rejected() string {
 		return "records come out unmatched when none can match them any more, not before"
 	}
 	for _, in := range c.Inputs {
-		if in.Key == nil && c.Operator.Type != "inner" {
-			return "a record whose key is null is a dead letter, on a side that comes out unmatched, too: it belongs to nobody"
+		if in.Key == nil && (c.Operator.Type == "outer" || c.Operator.Type == "left" && in.Stream == "l" || c.Operator.Type == "right" && in.Stream == "r") {
+			return "a record whose key is null is a dead letter here (null_key), also on a side whose records come out unmatched"
 		}
 	}
 	return ""

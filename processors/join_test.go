@@ -348,3 +348,93 @@ func TestMutedDeadlines(t *testing.T) {
 		t.Error("the record still waits")
 	}
 }
+
+// TestFailingPairChangesNothing: a record that fails against one that waits is a dead letter, and leaves no trace on others that
+// it would have matched.
+func TestFailingPairChangesNothing(t *testing.T) {
+	rule := movedThenSpent(t, "{type: left, within: {after: 100ms}}", "int(m.country) < int(p.amount)")
+	code, err := newCodec(rule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPlayer(t, rule)
+	record := func(input int, id string, fields ...any) {
+		t.Helper()
+		e, err := code.event(input, fields, schemas.Context{EventID: id, CorrelationID: id, Confidence: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range rule.Inputs {
+			p.due(i, e.Time)
+		}
+		p.record(e)
+	}
+	record(0, "good", "u", "1", 0.0, int64(1000))
+	record(0, "bad", "u", "no number", 0.0, int64(1001))
+	record(1, "payment", "u", 5.0, int64(1002))
+	for i := range rule.Inputs {
+		p.due(i, Ended)
+	}
+	if len(p.dead) != 1 || p.matched != 2 || len(p.played) != 2 || p.played[0].Fields["amount"] != nil || p.played[1].Fields["amount"] != nil || p.left() > 0 {
+		t.Errorf("dead letters %v, %d records, results %+v", p.dead, p.matched, p.played)
+	}
+}
+
+// TestJoinAllocations: a record that takes no part costs nothing, one that waits its own memory.
+func TestJoinAllocations(t *testing.T) {
+	rule := movedThenSpent(t, "{within: {after: 30m}}", "p.amount > 500")
+	code, err := newCodec(rule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := newEngine(t, rule)
+	at := int64(1_000_000)
+	e, err := code.event(1, []any{"u", 5.0, at}, schemas.Context{EventID: "e", CorrelationID: "c", Confidence: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func(e *Event) func() {
+		return func() {
+			e.Time = at
+			at += 100_000 // about 18 wait at a time
+			if err := x.step(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(100, step(e)); n != 0 {
+		t.Errorf("%v allocations for a record that takes no part", n)
+	}
+	if e, err = code.event(0, []any{"u", "NO", 0.5, at}, schemas.Context{EventID: "e", CorrelationID: "c", Confidence: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		step(e)()
+	}
+	if n := testing.AllocsPerRun(1000, step(e)); n > 1 {
+		t.Errorf("%v allocations for a record that waits", n)
+	}
+}
+
+// TestGoneRecordsMatchNone: a record that has stopped waiting matches none, whether or not it has been taken out yet.
+func TestGoneRecordsMatchNone(t *testing.T) {
+	s := joinSpec{typ: rules.InnerJoin, within: []rules.Within{{}, {After: 20}}}
+	rule, err := s.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for clock, want := range map[int64]int{10: 1, 11: 0, 25: 0, 26: 0} {
+		p := s.play(t, rule, []*party{
+			{input: 1, user: "u", at: 10, event: "r", related: "c", confidence: 1},
+			{input: 1, user: "v", at: clock, event: "x", related: "c", confidence: 1},
+			{input: 0, user: "u", at: 5, event: "l", related: "c", confidence: 1},
+		}, manner{every: 1}, true)
+		late := 0
+		if clock > 25 {
+			late = 1
+		}
+		if len(p.played) != want || p.late != late {
+			t.Errorf("at %d: %d results and %d late, want %d and %d", clock, len(p.played), p.late, want, late)
+		}
+	}
+}
