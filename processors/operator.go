@@ -164,8 +164,8 @@ type Output struct {
 	Stamp   int             // position of recorded_at in Fields, -1 without one
 	Context schemas.Context // of the derived event; RecordedAt is 0
 	Delete  bool            // retracts what was written before: the record has no value
-	Cause   string          // origin key of a result that time set off, its entity; "" for results of a record
-	Due     int64           // with Cause: the deadline
+	Cause   string          // with Due: the origin's key, which is the entity
+	Due     int64           // the origin's offset, of a result that goes back to no single record: a deadline, or the time of a match; else 0
 }
 
 // Result collects what a step did. It is reused: Reset keeps the memory.

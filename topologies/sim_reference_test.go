@@ -91,7 +91,7 @@ func (ref *simReference) rule(r *simRule) {
 	var in []simArrival
 	for i, stream := range r.from {
 		for _, e := range ref.streams[stream] {
-			if !e.gone && (r.where < 0 || e.v%5 != r.where) {
+			if !e.gone && (r.where < 0 || r.join != nil && i > 0 || e.v%5 != r.where) {
 				in = append(in, simArrival{e, i})
 			}
 		}
@@ -116,6 +116,8 @@ func (ref *simReference) rule(r *simRule) {
 			es = ref.distinct(r, es)
 		}
 		switch {
+		case r.join != nil:
+			ref.joined(r, compiled, key, es)
 		case r.by == nil:
 			ref.transform(r, compiled, es)
 		case r.window == nil:

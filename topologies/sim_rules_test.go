@@ -40,6 +40,7 @@ type simRule struct {
 	where        int64    // records whose v % 5 is that are left out; negative for none
 	each         int64    // that many results per record, unless it is 0
 	within       int64    // of dedupe by event id, ms; 0 for none
+	join         *simJoin
 	window       *rules.Window
 	emit         rules.Emit
 	lateness     int64
@@ -63,7 +64,7 @@ type simShape struct {
 
 // newSimShape makes the rules of a number.
 func newSimShape(number uint64) (*simShape, error) {
-	b := &simShapeBuilder{chance: rand.New(rand.NewPCG(number, 1)), shape: &simShape{}}
+	b := &simShapeBuilder{chance: rand.New(rand.NewPCG(number, 1)), shape: &simShape{}, joins: number%5 == 2 || number%5 == 3}
 	for range 1 + b.chance.IntN(2) {
 		b.source()
 	}
@@ -79,6 +80,7 @@ type simShapeBuilder struct {
 	shape  *simShape
 	load   []float64 // per stream: about how many records it has per record of the sources
 	base   int32     // partitions of most streams
+	joins  bool      // there may be some
 }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
@@ -117,9 +119,12 @@ func (b *simShapeBuilder) rule() {
 	if b.one(4) {
 		r.within = pick[int64](b.chance, 100, 1000, 4000)
 	}
-	if len(r.from) == 1 && b.one(4) {
+	switch {
+	case b.joins && b.one(2):
+		b.join(r, &load)
+	case len(r.from) == 1 && b.one(4):
 		b.transform(r, &load)
-	} else {
+	default:
 		b.aggregate(r, &load)
 	}
 	if load > 5 {
@@ -333,7 +338,10 @@ func (s *simShape) clauses(r *simRule) (out []string) {
 	if r.critical {
 		add("priority: critical")
 	}
-	if r.where >= 0 {
+	switch {
+	case r.where >= 0 && r.join != nil:
+		add("where: %s", r.join.where(r.where))
+	case r.where >= 0:
 		add("where: event.v %% 5 != %d", r.where)
 	}
 	if r.each > 0 {
@@ -361,6 +369,8 @@ func (s *simShape) clauses(r *simRule) (out []string) {
 func (s *simShape) grouping(r *simRule) (out []string) {
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	switch w := r.window; {
+	case r.join != nil:
+		return append(out, r.join.text(r.lateness)...)
 	case w == nil:
 		add("unbounded: true")
 	case w.Kind == rules.Tumbling:
@@ -386,6 +396,9 @@ func (s *simShape) grouping(r *simRule) (out []string) {
 }
 
 func (s *simShape) selection(r *simRule) string {
+	if r.join != nil {
+		return r.join.selection(r.flip)
+	}
 	if r.by == nil {
 		a, v := "a: event.a, b: event.b", "event.v"
 		if r.flip {

@@ -165,13 +165,14 @@ func (w *writer) headers(p *partition, cause *source, t *target, rule *rules.Rul
 	add(schemas.HeaderSubject, w.text(o.Context.Entity))
 	add(schemas.HeaderContentType, w.run.runner.constants.contentType)
 	h := schemas.Writer{Name: rule.ID, Partition: p.number, Ordinal: int64(o.Ordinal)}
-	if cause == nil {
-		h.Origin = schemas.Origin{Stream: rule.ID, Key: o.Cause, Offset: o.Due}
-	} else {
+	if cause != nil {
 		if trace := header(cause.message, schemas.HeaderTrace); len(trace) > 0 && len(trace) <= 64 {
 			add(schemas.HeaderTrace, trace)
 		}
 		h.Name, h.Origin = writerName(rule, cause.stepper.Stream), *cause.origin()
+	}
+	if cause == nil || o.Due != 0 {
+		h.Origin = schemas.Origin{Stream: rule.ID, Key: o.Cause, Offset: o.Due}
 	}
 	if shared.timed {
 		h.OutputTime = headerTime(promise)
