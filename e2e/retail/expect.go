@@ -33,6 +33,7 @@ func Expect(rows []Row) map[string][]Record {
 		"inventory.seasons":      seasons(rows),
 		"preference.visits":      visits(rows),
 		"risk.spend":             spend(rows),
+		"risk.regrets":           regrets(rows),
 	}
 	small, large := cancellation(rows)
 	changes := out["preference.changes"]
@@ -64,6 +65,8 @@ func SequenceField(stream string) string {
 		return "factor" // one rule per factor, or an exclusive pair of factors
 	case "risk.spend":
 		return "span" // one rule per span
+	case "risk.regrets":
+		return "stock_code" // of one article they come in the order of the second row
 	case "inventory.reservations", "inventory.returns", "inventory.adjustments":
 		return "customer_id" // re-keyed: the key of the records they come from
 	default:
