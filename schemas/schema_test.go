@@ -120,3 +120,25 @@ func TestShippedSchemas(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordsLeaveNothing: of a field that may be a map or a record, nothing of one record shows in the next.
+func TestRecordsLeaveNothing(t *testing.T) {
+	s := mustParse(t, record(`{"name":"a","type":["null",{"type":"map","values":["null","boolean"]},{"type":"record","name":"S","fields":[{"name":"x","type":["null","long"]}]}]}`))
+	p, err := NewProjection(s, []string{"a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := p.Decoder(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.New()
+	for _, v := range []map[string]any{{"k": true}, {"x": int64(1)}, {"z": false}} {
+		if err := d.Decode(encode(t, s, v), r); err != nil {
+			t.Fatal(err)
+		}
+		if got := packed(t, p, []string{"a"}, r); !same(got, []any{v}) {
+			t.Errorf("%v reads as %v", v, got)
+		}
+	}
+}
