@@ -29,10 +29,9 @@ type joining struct {
 	result  *Result
 
 	// Scratch memory.
-	reads    int64 // what ahead has read: so that it does
-	regions  []string
-	contexts []schemas.Context
-	parts    []string
+	reads   int64 // what ahead has read: so that it does
+	regions []string
+	parts   []string
 }
 
 // side is an input of a join.

@@ -176,6 +176,7 @@ func (s *slot) unpack(b []byte, into Record) ([]byte, error) {
 		}
 		storeFloat(at, math.Float64frombits(binary.LittleEndian.Uint64(b)))
 		return b[8:], nil
+	default: // String and Bytes; others lie in an interface
 	}
 	size, n := binary.Uvarint(b)
 	if n <= 0 || size > uint64(len(b)-n) {

@@ -130,7 +130,7 @@ func TestPackingBelowAWholeRecord(t *testing.T) {
 // TestPackingFingerprint: what cannot be read by another packing has another fingerprint; what other paths the projection has
 // does not matter.
 func TestPackingFingerprint(t *testing.T) {
-	print := func(fields string, projected []string, paths ...string) uint64 {
+	shape := func(fields string, projected []string, paths ...string) uint64 {
 		t.Helper()
 		p, err := NewProjection(mustParse(t, record(fields)), projected)
 		if err != nil {
@@ -148,14 +148,14 @@ func TestPackingFingerprint(t *testing.T) {
 		texts    = `{"name":"a","type":{"type":"array","items":"string"}}`
 		nullable = `{"name":"a","type":["null","long"]}`
 	)
-	first := print(two, []string{"a"}, "a")
-	if print(two, []string{"a", "b"}, "a") != first {
+	first := shape(two, []string{"a"}, "a")
+	if shape(two, []string{"a", "b"}, "a") != first {
 		t.Error("a path that is not packed matters")
 	}
 	seen := map[uint64]string{first: "the first"}
 	for name, x := range map[string]uint64{
-		"another path": print(two, []string{"a", "b"}, "b"), "both": print(two, []string{"a", "b"}, "b", "a"),
-		"nullable": print(nullable, []string{"a"}, "a"), "list": print(list, []string{"a"}, "a"), "another list": print(texts, []string{"a"}, "a"),
+		"another path": shape(two, []string{"a", "b"}, "b"), "both": shape(two, []string{"a", "b"}, "b", "a"),
+		"nullable": shape(nullable, []string{"a"}, "a"), "list": shape(list, []string{"a"}, "a"), "another list": shape(texts, []string{"a"}, "a"),
 	} {
 		if other := seen[x]; other != "" {
 			t.Errorf("%s has the fingerprint of %s", name, other)

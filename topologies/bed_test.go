@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"strings"
 	"sync"
@@ -228,9 +229,7 @@ func (j *bedJournal) commit(_ context.Context, offsets map[topicPartition]int64,
 			j.add(r, nil)
 		}
 	}
-	for tp, at := range offsets {
-		j.bed.offsets[tp] = at
-	}
+	maps.Copy(j.bed.offsets, offsets)
 	j.txn = 0
 	return failed()
 }

@@ -163,7 +163,7 @@ func TestSourceClock(t *testing.T) {
 			clock := newSourceClock(c.outOfOrder, 50*time.Millisecond, c.pace)
 			start := time.UnixMilli(1_700_000_000_000)
 			wall := func(s string) time.Time { return start.Add(time.Duration(number(t, s)) * time.Millisecond) }
-			for _, line := range strings.Split(c.script, "\n") {
+			for line := range strings.SplitSeq(c.script, "\n") {
 				w := strings.Fields(line)
 				switch w[0] {
 				case "record":
