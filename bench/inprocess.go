@@ -107,31 +107,31 @@ func decodeAll(rule *rules.Rule, n int, all iter.Seq[*workload.Event]) ([]decode
 
 // pass runs the rule over all events and sums the outputs up.
 func pass(rule *rules.Rule, name string, events []decoded) (workload.Sum, *solo, error) {
-	var sum workload.Sum
+	outputs := workload.NewOutputs(name)
 	values := make([]any, 0, len(rule.Routes[0].Fields))
 	order, err := positions(rule, name)
 	if err != nil {
-		return sum, nil, err
+		return outputs.Sum, nil, err
 	}
 	s, err := newSolo(rule, func(o *processors.Output) error {
 		values = values[:0]
 		for _, i := range order {
 			values = append(values, o.Fields[i])
 		}
-		return sum.AddValues(name, values...)
+		return outputs.Add(values...)
 	})
 	if err != nil {
-		return sum, nil, err
+		return outputs.Sum, nil, err
 	}
 	for i := range events {
 		if i%processors.WarmMost == 0 {
 			s.ahead(events[i:min(i+processors.WarmMost, len(events))])
 		}
 		if err := s.take(&events[i].event); err != nil {
-			return sum, nil, err
+			return outputs.Sum, nil, err
 		}
 	}
-	return sum, s, nil
+	return outputs.Sum, s, nil
 }
 
 // emptied holds that nothing is left of windows and buffers when all have closed.

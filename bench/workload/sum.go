@@ -54,13 +54,24 @@ func (s *Sum) AddRecord(rule string, record map[string]any) error {
 	return nil
 }
 
-// AddValues adds an output given by the values of its fields, in the order of Fields.
-func (s *Sum) AddValues(rule string, values ...any) error {
-	line, err := appendValues(nil, rule, parts(rule), values)
-	if err != nil {
+// Outputs sums up the outputs of a rule.
+type Outputs struct {
+	Sum
+
+	rule  string
+	parts []part
+	line  []byte
+}
+
+// NewOutputs begins with none.
+func NewOutputs(rule string) *Outputs { return &Outputs{rule: rule, parts: parts(rule)} }
+
+// Add adds an output given by the values of its fields, in the order of Fields.
+func (o *Outputs) Add(values ...any) (err error) {
+	if o.line, err = appendValues(o.line[:0], o.rule, o.parts, values); err != nil {
 		return err
 	}
-	s.AddLine(line)
+	o.AddLine(o.line)
 	return nil
 }
 
