@@ -266,7 +266,7 @@ func (w *joining) reach(input int) (low, high int64) {
 func (w *joining) wait(x *side, matched bool) error {
 	at := x.member.time
 	if x.unmatched && len(x.series.head.directory) > 0 {
-		if err := x.foresee(at, w.clock); err != nil {
+		if err := x.series.foresee(at, x.live(w.clock)-1); err != nil {
 			return err
 		}
 	}
@@ -278,20 +278,6 @@ func (w *joining) wait(x *side, matched bool) error {
 	if matched {
 		item.body[0] = bodyMatched
 	}
-	return nil
-}
-
-// foresee has the runtime look at the head's deadline if a record at the time at is the first of all that wait.
-func (x *side) foresee(at, clock int64) error {
-	before := x.live(clock) - 1
-	first, exact := x.series.head.above(before)
-	if !exact {
-		if err := x.series.learn(before); err != nil {
-			return err
-		}
-		first, _ = x.series.head.above(before)
-	}
-	x.series.sooner = at < first
 	return nil
 }
 

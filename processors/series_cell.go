@@ -118,6 +118,19 @@ func (s *series[T]) learn(key int64) error {
 	return nil
 }
 
+// foresee has the runtime look at the head's deadline if key, which is to be inserted, is the first above before.
+func (s *series[T]) foresee(key, before int64) error {
+	first, exact := s.head.above(before)
+	if !exact {
+		if err := s.learn(before); err != nil {
+			return err
+		}
+		first, _ = s.head.above(before)
+	}
+	s.sooner = key < first
+	return nil
+}
+
 // find is the position of the first chunk that may have an item with a key of key or more.
 func (h *head[T]) find(key int64) int {
 	n := len(h.directory)

@@ -58,7 +58,7 @@ func newWindows(rule *rules.Rule) *windows {
 	w.report = newReporter(rule, &w.env)
 	w.layout = w.report.layout
 	w.series = newSeries(sliceCodec{w.layout, w.hop}, cellWindows, shapeOf(rule), w.due)
-	w.steady = rule.Having != nil && !strings.Contains(rule.Having.Canonical(), "window") && rule.Lateness == 0
+	w.steady = rule.Emit == rules.EmitFinal && rule.Having != nil && !strings.Contains(rule.Having.Canonical(), "window") && rule.Lateness == 0
 	w.folds = folds{layout: w.layout, series: w.series, invertible: w.layout.invertible()}
 	return w
 }
@@ -176,19 +176,10 @@ func (w *windows) take(entity string, e *Event, r *Result) error {
 // foresee has the runtime look at the head's deadline if the record's slice, which is new, is the first of all: it may come
 // before the one that the row is registered for.
 func (w *windows) foresee(clock int64) error {
-	h, before := w.series.head, w.live(clock)-1
-	if len(h.directory) == 0 {
+	if len(w.series.head.directory) == 0 {
 		return nil // the head is written anyway
 	}
-	first, exact := h.above(before)
-	if !exact {
-		if err := w.series.learn(before); err != nil {
-			return err
-		}
-		first, _ = h.above(before)
-	}
-	w.series.sooner = w.start < first
-	return nil
+	return w.series.foresee(w.start, w.live(clock)-1)
 }
 
 // Apply implements Edit: it changes the slices that were there.
@@ -324,7 +315,7 @@ func (w *windows) final(at int64, r *Result) error {
 // event time above which nothing must have been promised by then.
 func (w *windows) rest(start, end int64) {
 	h := w.series.head
-	if !w.steady || w.rule.Emit != rules.EmitFinal || len(h.directory) > 0 {
+	if !w.steady || len(h.directory) > 0 {
 		return
 	}
 	items := h.items()

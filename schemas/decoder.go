@@ -3,7 +3,6 @@ package schemas
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/twmb/avro"
@@ -17,7 +16,6 @@ type Decoder struct {
 	schema     *avro.Schema // resolves the writer's bytes to the projected reader schema
 	options    []avro.Opt
 	fixes      []fix
-	mixed      []*slot  // hold values of any kind: avro would fill a map that the last record has left
 	scan       *scanner // when the records are read without twmb/avro
 }
 
@@ -26,11 +24,6 @@ type Decoder struct {
 // Timestamps of another precision than the reader's are converted.
 func (p *Projection) Decoder(writer *Schema) (*Decoder, error) {
 	d := &Decoder{projection: p, writer: writer, fixes: p.fixes}
-	for _, path := range slices.Sorted(maps.Keys(p.places)) {
-		if s := p.places[path]; s.any {
-			d.mixed = append(d.mixed, s)
-		}
-	}
 	d.options = []avro.Opt{avro.SkipUnknown(), avro.AliasInput()}
 	if p.tagged {
 		d.options = append(d.options, avro.TaggedUnions())
@@ -126,8 +119,8 @@ func (d *Decoder) Decode(b []byte, into Record) error {
 	for _, l := range d.projection.lends {
 		into.lend(l.ptr, l.own)
 	}
-	for _, s := range d.mixed {
-		if at := s.at(into); at != nil {
+	for i := range d.projection.mixed {
+		if at := d.projection.mixed[i].at(into); at != nil {
 			storeAny(at, nil)
 		}
 	}

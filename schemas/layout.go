@@ -17,6 +17,7 @@ type layout struct {
 	typ    reflect.Type
 	places map[string]*slot // by path
 	lends  []lending
+	mixed  []place // that hold values of any kind: avro would fill a map that the last record has left
 	fixes  []fix
 }
 
@@ -225,6 +226,9 @@ func (l *layout) settle(s *shape, prefix string, base uintptr, hops []uintptr, s
 			l.fixes = append(l.fixes, fix{place: at, kind: fixUnit, node: p.inner, path: path})
 		case p.inner.avro == "string":
 			l.fixes = append(l.fixes, fix{place: at, kind: fixUTF8, node: p.inner, path: path})
+		}
+		if p.any {
+			l.mixed = append(l.mixed, at)
 		}
 		t := p.node.typ
 		if nullable {

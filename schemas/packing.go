@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"io"
 	"math"
-	"slices"
 	"strings"
 )
 
@@ -38,7 +37,7 @@ func (p *Projection) Packing(paths []string) (*Packing, error) {
 	}
 	k := &Packing{projection: p}
 	h := fnv.New64a()
-	for _, path := range sortedPaths(homes) {
+	for _, path := range sortedKeys(homes) {
 		s := homes[path]
 		k.slots = append(k.slots, s)
 		fmt.Fprintf(h, "%s %d %t %t\n", path, s.typ.Kind, s.typ.Nullable, s.any)
@@ -48,15 +47,6 @@ func (p *Projection) Packing(paths []string) (*Packing, error) {
 	}
 	k.fingerprint = h.Sum64()
 	return k, nil
-}
-
-func sortedPaths(m map[string]*slot) []string {
-	var paths []string
-	for path := range m {
-		paths = append(paths, path)
-	}
-	slices.Sort(paths)
-	return paths
 }
 
 // describe writes the type of the top-level field that the path lies in.

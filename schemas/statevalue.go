@@ -4,9 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -50,7 +48,7 @@ func AppendValue(b []byte, v any) []byte {
 		return b
 	case map[string]any:
 		b = protowire.AppendVarint(append(b, tagMap), uint64(len(v)))
-		for _, k := range slices.Sorted(maps.Keys(v)) {
+		for _, k := range sortedKeys(v) {
 			b = AppendValue(protowire.AppendString(b, k), v[k])
 		}
 		return b

@@ -443,9 +443,16 @@ func (p *partition) table() string {
 	return hex.EncodeToString(p.store.meta.topic[:])
 }
 
+// hold begins what is done in one hold of the barrier, and gives the moment.
+func (p *partition) hold() time.Time {
+	now := p.run.runner.now()
+	p.clock, p.time.budget = now.UnixMilli(), cmp.Or(p.run.runner.options.firing, firingBudget)
+	return now
+}
+
 // tick goes on in time without a record: by what the board says, and by proven silence of source partitions.
 func (p *partition) tick(a *answers) (done bool, err error) {
-	p.clock, p.time.budget = p.run.runner.now().UnixMilli(), cmp.Or(p.run.runner.options.firing, firingBudget)
+	p.hold()
 	for _, s := range p.inputs {
 		if c := s.clock.source; c != nil {
 			tp := topicPartition{s.Topic, p.number}

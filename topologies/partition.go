@@ -141,8 +141,7 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 // step processes records, which had come by the moment came, in their order and returns how many: fewer than given when so
 // much fell due that a commit had better come between. Its error concerns the worker; what is wrong with a record goes to the dead letters.
 func (p *partition) step(in *Input, records []*sarama.ConsumerMessage, came time.Time) (int, error) {
-	now := p.run.runner.now()
-	p.clock, p.time.budget = now.UnixMilli(), cmp.Or(p.run.runner.options.firing, firingBudget)
+	now := p.hold()
 	s := p.stepper(in.Topic)
 	p.ahead(s, records)
 	for i, m := range records {

@@ -232,7 +232,7 @@ func (s *store) wipe() error {
 
 // row finds a rule's cell of an entity.
 func (s *store) row(rule processors.Operator, id, entity, cell string) (*processors.Row, error) {
-	s.key = append(append(append(append(append(s.key[:0], entity...), 0), id...), 0), cell...)
+	s.key = appendRowKey(s.key[:0], entity, id, cell)
 	if r := s.rows[string(s.key)]; r != nil {
 		r.epoch = s.epoch
 		return &r.Row, nil
@@ -269,11 +269,16 @@ func (s *store) row(rule processors.Operator, id, entity, cell string) (*process
 
 // peek gives a row if it is in memory, and otherwise nil; it is no use of the row.
 func (s *store) peek(id string, entity []byte, cell string) *processors.Row {
-	s.key = append(append(append(append(append(s.key[:0], entity...), 0), id...), 0), cell...)
+	s.key = appendRowKey(s.key[:0], entity, id, cell)
 	if r := s.rows[string(s.key)]; r != nil {
 		return &r.Row
 	}
 	return nil
+}
+
+// appendRowKey appends the Key of a row.
+func appendRowKey[E string | []byte](b []byte, entity E, rule, cell string) []byte {
+	return append(append(append(append(append(b, entity...), 0), rule...), 0), cell...)
 }
 
 // scan gives every row of the store, decoded by the operators of the rules, without keeping them: an index of deadlines
