@@ -47,26 +47,43 @@ func payments(t testing.TB, rule *rules.Rule, n, users int, step float64) []*Eve
 		t.Fatal(err)
 	}
 	events := make([]*Event, n)
-	random := uint64(1)
-	next := func(n uint64) int64 {
-		random = mix(random + 0x9e3779b97f4a7c15)
-		return int64(random % n)
-	}
+	next := draws()
 	for i := range events {
-		at := 1_767_225_600_000 + int64(float64(i)*step)
-		if next(5) == 0 {
-			at -= next(5000)
-		}
-		amount := float64(next(400)) / 4
-		if next(20) == 0 {
-			amount += 500
-		}
+		at := behindTime(next, i, step)
+		amount := someAmount(next)
 		user := fmt.Sprintf("u%06d", next(uint64(users)))
 		if events[i], err = code.event(0, []any{user, amount, at}, schemas.Context{Entity: user}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return events
+}
+
+// draws gives numbers below n, the same ones every time.
+func draws() func(n uint64) int64 {
+	random := uint64(1)
+	return func(n uint64) int64 {
+		random = mix(random + 0x9e3779b97f4a7c15)
+		return int64(random % n)
+	}
+}
+
+// behindTime is the event time of record i, step ms after the one before; one in five is up to 5 s late.
+func behindTime(next func(uint64) int64, i int, step float64) int64 {
+	at := 1_767_225_600_000 + int64(float64(i)*step)
+	if next(5) == 0 {
+		at -= next(5000)
+	}
+	return at
+}
+
+// someAmount is above 500 once in 20 times.
+func someAmount(next func(uint64) int64) float64 {
+	amount := float64(next(400)) / 4
+	if next(20) == 0 {
+		amount += 500
+	}
+	return amount
 }
 
 // engine runs a rule as the runtime does, without writing anything.

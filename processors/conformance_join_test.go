@@ -1,9 +1,7 @@
 package processors
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,12 +37,7 @@ type joinOperator struct {
 
 func joinCaseOf(t *testing.T, raw []byte) {
 	var c joinCase
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		t.Fatal(err)
-	}
+	decodeCase(t, raw, &c)
 	if reason := c.rejected(); reason != "" {
 		t.Skip(reason)
 	}

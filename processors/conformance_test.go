@@ -183,14 +183,19 @@ type caseResult struct {
 	After  int
 }
 
-func aggregateCase(t *testing.T, raw []byte) {
-	var c streamCase
+func decodeCase(t *testing.T, raw []byte, into any) {
+	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
+	if err := d.Decode(into); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func aggregateCase(t *testing.T, raw []byte) {
+	var c streamCase
+	decodeCase(t, raw, &c)
 	if reason := c.rejected(); reason != "" {
 		t.Skip(reason)
 	}

@@ -41,24 +41,13 @@ func movesAndPayments(t testing.TB, rule *rules.Rule, n, users int, step float64
 		t.Fatal(err)
 	}
 	events := make([]*Event, n)
-	random := uint64(1)
-	next := func(n uint64) int64 {
-		random = mix(random + 0x9e3779b97f4a7c15)
-		return int64(random % n)
-	}
+	next := draws()
 	for i := range events {
-		at := 1_767_225_600_000 + int64(float64(i)*step)
-		if next(5) == 0 {
-			at -= next(5000)
-		}
+		at := behindTime(next, i, step)
 		user, input := fmt.Sprintf("u%06d", next(uint64(users))), int(next(2))
 		fields := []any{user, "NO", float64(next(100)) / 100, at}
 		if input == 1 {
-			amount := float64(next(400)) / 4
-			if next(20) == 0 {
-				amount += 500
-			}
-			fields = []any{user, amount, at}
+			fields = []any{user, someAmount(next), at}
 		}
 		id := schemas.InputID("topic", 0, int64(i))
 		if events[i], err = code.event(input, fields, schemas.Context{EventID: id, CorrelationID: id, Entity: user, Confidence: 1}); err != nil {
