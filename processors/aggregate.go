@@ -130,6 +130,11 @@ func Entity(rule *rules.Rule, e *Event, env *rules.Env) (string, error) {
 	if err != nil {
 		return "", stepError(rule, "null_key", "by: %w", err)
 	}
+	return checkedKey(rule, key)
+}
+
+// checkedKey refuses keys that no row can have.
+func checkedKey(rule *rules.Rule, key string) (string, error) {
 	switch {
 	case len(key) > MaxKey:
 		return "", stepError(rule, "bad_key", "the key has %d bytes; %d are the most", len(key), MaxKey)

@@ -32,7 +32,14 @@ type joinOperator struct {
 	AfterMS   int64 `json:"after_ms"`
 	GraceMS   int64 `json:"grace_ms"`
 	Unmatched string
-	Self      bool // each input is one record of the one stream
+	Self      bool   // each input is one record of the one stream
+	Table     string // latest or versioned
+	HistoryMS int64  `json:"history_retention_ms"`
+}
+
+// stream reports whether the side is a stream, not a table.
+func (o *joinOperator) stream(side string) bool {
+	return o.Sides == "stream-stream" || o.Sides == "stream-table" && side == "l"
 }
 
 func joinCaseOf(t *testing.T, raw []byte) {
@@ -54,11 +61,11 @@ func joinCaseOf(t *testing.T, raw []byte) {
 
 // rejected says why the case is not for millrace, "" if it is.
 func (c *joinCase) rejected() string {
-	if c.Operator.Unmatched != "on_close" {
+	if c.Operator.Sides == "stream-stream" && c.Operator.Unmatched != "on_close" {
 		return "records come out unmatched when none can match them any more, not before"
 	}
 	for _, in := range c.Inputs {
-		if in.Key == nil && (c.Operator.Type == "outer" || c.Operator.Type == "left" && in.Stream == "l" || c.Operator.Type == "right" && in.Stream == "r") {
+		if in.Key == nil && c.Operator.Sides == "stream-stream" && (c.Operator.Type == "outer" || c.Operator.Type == "left" && in.Stream == "l" || c.Operator.Type == "right" && in.Stream == "r") {
 			return "a record whose key is null is a dead letter here (null_key), also on a side whose records come out unmatched"
 		}
 	}
@@ -77,24 +84,46 @@ func (c *joinCase) compile() (*rules.Rule, error) {
 	if c.Operator.Type == "left" || c.Operator.Type == "outer" {
 		r = "r?.value"
 	}
+	rule := fmt.Sprintf("join: {type: %s, within: {before: %dms, after: %dms}}\n    by: key\n    lateness: %dms", c.Operator.Type, c.Operator.BeforeMS, c.Operator.AfterMS, c.Operator.GraceMS)
+	from, table := "{l: case.left, r: "+right+"}", "true"
+	if c.Operator.Table == "versioned" {
+		table = fmt.Sprintf("{history: %dms}", c.Operator.HistoryMS)
+	}
+	keeps := func(side string) string {
+		if c.Operator.stream(side) {
+			return ""
+		}
+		return ", table: " + table
+	}
+	switch c.Operator.Sides {
+	case "stream-table":
+		from, rule = "{l: case.left}", "lookup: {r: {table: case.right, type: "+c.Operator.Type
+		if c.Operator.Table == "versioned" {
+			rule += ", as_of: now()"
+		}
+		rule += fmt.Sprintf("}}\n    lateness: %dms", c.Operator.GraceMS)
+	case "table-table":
+		rule = "join: {tables: true, type: " + c.Operator.Type + "}"
+	}
+	if c.Operator.Table == "latest" { // what the source does depends on the order of arrival
+		rule += "\n    order: arrival"
+	}
 	return load(map[string]string{
 		"case/Input.avsc":  `{"type":"record","name":"Input","namespace":"case","fields":[{"name":"key","type":"string"},{"name":"value","type":"string"},{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}`,
 		"case/Result.avsc": `{"type":"record","name":"Result","namespace":"case","fields":[{"name":"key","type":"string"},{"name":"l","type":["null","string"],"default":null},{"name":"r","type":["null","string"],"default":null}]}`,
 	}, `domain: case
 streams:
-  left: {topic: case.left, schema: case.Input, key: key, time: at}
-  right: {topic: case.right, schema: case.Input, key: key, time: at}
-  result: {topic: case.result, schema: case.Result, key: key}
+  left: {topic: case.left, schema: case.Input, key: key, time: at`+keeps("l")+`}
+  right: {topic: case.right, schema: case.Input, key: key, time: at`+keeps("r")+`}
+  result: {topic: case.result, schema: case.Result, key: key, tombstones: ignore}
 `, fmt.Sprintf(`domain: case
 rules:
   - name: rule
-    from: {l: case.left, r: %s}
-    by: key
-    join: {type: %s, within: {before: %dms, after: %dms}}
-    lateness: %dms
+    from: %s
+    %s
     select: {key: key, l: '%s', r: '%s'}
     to: case.result
-`, right, c.Operator.Type, c.Operator.BeforeMS, c.Operator.AfterMS, c.Operator.GraceMS, l, r))
+`, from, rule, l, r))
 }
 
 // play feeds the inputs. Event time is the largest of both streams. A record without a key or a value is none of a stream, and
@@ -106,19 +135,28 @@ func (c *joinCase) play(t *testing.T, rule *rules.Rule) []caseResult {
 	}
 	p := newPlayer(t, rule)
 	clock, inputs := Unknown, map[string][]int{"l": {0}, "r": {1}}
-	if c.Operator.Self {
+	switch {
+	case c.Operator.Self:
 		inputs["l"] = []int{0, 1}
+	case c.Operator.Sides == "stream-table": // tables come first
+		inputs = map[string][]int{"r": {0}, "l": {1}}
+	}
+	ahead := int64(0) // records of one time come as they are listed
+	if c.Operator.Sides != "stream-stream" {
+		ahead = 1
 	}
 	read := 0
 	for i, in := range c.Inputs {
 		read++
 		p.read = read
-		if in.Key == nil || in.Value == nil {
+		if in.Key == nil || in.Value == nil && c.Operator.stream(in.Stream) {
 			continue
 		}
 		key, value := fmt.Sprint(in.Key), canonicalValue(in.Value)
 		context := schemas.Context{EventID: fmt.Sprintf("e%03d", i), CorrelationID: "c", Entity: key, Confidence: 1}
-		clock = max(clock, in.T)
+		if c.Operator.Sides != "stream-table" || in.Stream == "l" {
+			clock = max(clock, in.T+ahead)
+		}
 		for input := range rule.Inputs {
 			p.due(input, clock)
 		}
@@ -126,6 +164,9 @@ func (c *joinCase) play(t *testing.T, rule *rules.Rule) []caseResult {
 			e, err := codec.event(input, []any{key, value, in.T}, context)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if in.Value == nil {
+				e.Record, e.Key, e.Time = schemas.Record{}, key, in.T
 			}
 			p.read = read - 1 // record counts it
 			p.record(e)
@@ -143,9 +184,15 @@ func (c *joinCase) play(t *testing.T, rule *rules.Rule) []caseResult {
 			return v
 		}
 		results[i] = caseResult{Key: o.Key, T: o.Time, After: o.After, Value: pairText(text(o.Fields["l"]), text(o.Fields["r"]))}
+		if o.Delete {
+			results[i].Value = deletedText
+		}
 	}
 	return results
 }
+
+// deletedText is the value of a deletion.
+const deletedText = "deleted"
 
 // pairText is the value of a result as it is compared: "null" for a side that is missing.
 func pairText(l, r any) string { return fmt.Sprintf("l %v, r %v", l, r) }
@@ -154,7 +201,11 @@ func pairText(l, r any) string { return fmt.Sprintf("l %v, r %v", l, r) }
 func (c *joinCase) expected() []caseResult {
 	out := slices.Clone(c.Expected)
 	for i := range out {
-		sides, _ := out[i].Value.(map[string]any)
+		sides, ok := out[i].Value.(map[string]any)
+		if !ok {
+			out[i].Value = deletedText
+			continue
+		}
 		out[i].Value = pairText(canonicalValue(sides["l"]), canonicalValue(sides["r"]))
 	}
 	return out

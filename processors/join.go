@@ -17,7 +17,7 @@ type joining struct {
 	rule   *rules.Rule
 	env    rules.Env
 	routes []route
-	kept   kept
+	packer contextPacker
 	sides  []side
 
 	// The step.
@@ -29,9 +29,9 @@ type joining struct {
 	result  *Result
 
 	// Scratch memory.
-	reads   int64 // what ahead has read: so that it does
-	regions []string
-	parts   []string
+	reads int64 // what ahead has read: so that it does
+	mix   mixture
+	parts []string
 }
 
 // side is an input of a join.
@@ -60,7 +60,7 @@ func cellJoin(input int) string { return "j" + strconv.FormatInt(int64(input), 3
 
 func newJoin(rule *rules.Rule) (*joining, error) {
 	w := &joining{rule: rule, env: newEnv(rule), routes: newRoutes(rule)}
-	w.kept = newKept(w.routes)
+	w.packer.kept = newKept(w.routes)
 	w.sides = make([]side, len(rule.Inputs))
 	for i := range rule.Inputs {
 		if err := w.prepare(i); err != nil {
@@ -178,12 +178,12 @@ func (w *joining) begin(s State, entity string, e *Event, r *Result) error {
 		return &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
 	}
 	if len(c.Version) > schemas.MaxVersion {
-		return w.tooManyRegions(len(c.Version))
+		return tooManyRegions(w.rule, len(c.Version))
 	}
 	x := &w.sides[e.Input]
 	w.body = x.codec.packing.Append(append(w.body[:0], 0), e.Record)
 	at := len(w.body)
-	w.body = w.appendContext(w.body, c)
+	w.body = w.packer.append(w.body, c)
 	x.member.time, x.member.context = e.Time, w.body[at:]
 	w.env.Key = entity
 	w.entity, w.own, w.clock, w.result = entity, e.Input, e.Clock, r

@@ -12,8 +12,11 @@ type joined struct {
 	body []byte // a byte, bodyMatched or 0; the record, packed; its context
 }
 
-// bodyMatched says of a record that comes out unmatched that it will not.
-const bodyMatched byte = 1
+// What the first byte of a body says.
+const (
+	bodyMatched byte = 1 // of a record that comes out unmatched: it will not
+	bodyDeleted byte = 2 // of a version of a row: there is none, and nothing follows
+)
 
 func (x *joined) matched() bool { return x.body[0] == bodyMatched }
 
@@ -28,6 +31,10 @@ func (c *joinedCodec) append(b []byte, _ int64, x *joined) []byte { return appen
 func (c *joinedCodec) size(_ int64, x *joined) int { return len(x.body) }
 
 func (c *joinedCodec) decode(b []byte, _ int64, x *joined) error {
+	if len(b) == 1 && b[0] == bodyDeleted {
+		x.body = []byte{bodyDeleted}
+		return nil
+	}
 	if len(b) == 0 || b[0] > bodyMatched {
 		return errCell
 	}

@@ -62,47 +62,16 @@ func (w *joining) emit(members []side, latest *side, due int64) error {
 
 // context is that of the result of the members.
 func (w *joining) context(rt *route, members []side, latest *side) (schemas.Context, error) {
+	w.mix.begin()
+	for i := range members {
+		if x := &members[i]; w.mix.add(x.member.context, x.input == latest.input) != nil {
+			return schemas.Context{}, errCell
+		}
+	}
 	w.parts = append(w.parts[:0], w.rule.ID, w.rule.Version, w.entity)
 	if len(members) == 1 {
 		w.parts = append(w.parts, "unmatched", latest.alias)
 	}
-	cause, confidence := schemas.Context{}, 1.0
-	var versions map[string]int64
-	first := len(w.parts)
-	for i := range members {
-		x := &members[i]
-		c, err := parseContext(x.member.context)
-		if err != nil {
-			return c, err
-		}
-		if x.input == latest.input {
-			cause = c
-		}
-		w.parts = append(w.parts, c.EventID)
-		confidence = min(confidence, c.Confidence)
-		versions = merged(versions, c.Version)
-	}
-	if len(versions) > schemas.MaxVersion {
-		return cause, w.tooManyRegions(len(versions))
-	}
-	c := derive(w.rule, rt, &cause, schemas.EventID(w.parts...), latest.member.time, int64(len(members)), w.parts[first:]...)
-	c.Entity, c.Confidence, c.Version = w.entity, confidence, versions
-	return c, nil
-}
-
-// merged is the pointwise maximum of two version vectors, of which it takes the first.
-func merged(v, w map[string]int64) map[string]int64 {
-	if v == nil {
-		return w
-	}
-	for region, n := range w {
-		if old, ok := v[region]; !ok || n > old {
-			v[region] = n
-		}
-	}
-	return v
-}
-
-func (w *joining) tooManyRegions(n int) error {
-	return stepError(w.rule, "bad_context", "the version vectors name %d regions; %d are the most", n, schemas.MaxVersion)
+	w.parts = append(w.parts, w.mix.ids...)
+	return w.mix.derive(w.rule, rt, schemas.EventID(w.parts...), w.entity, latest.member.time)
 }

@@ -67,6 +67,10 @@ func newOperator(rule *rules.Rule) (Operator, error) {
 		return newWindow(rule)
 	case rules.Joining:
 		return newJoin(rule)
+	case rules.Lookup:
+		return newLookup(rule)
+	case rules.TableJoining:
+		return newTableJoin(rule)
 	}
 	return nil, fmt.Errorf("rule %s: no operator for kind %v", rule.ID, rule.Kind)
 }
@@ -175,6 +179,7 @@ type Result struct {
 	Dropped    int  // results that no route took
 	Late       int  // 1: all windows of the record have closed, and it left no trace
 	Partly     int  // 1: some of the record's windows have closed
+	Missing    int  // 1: a lookup found no row, and gives no result without one
 	Duplicates int  // 1: dropped by the rule's dedupe, looked at and not matched; it left no trace
 	Mute       bool // of Fire: no outputs
 	Outputs    []Output
@@ -188,7 +193,7 @@ func (r *Result) Reset() {
 	clear(r.slots)
 	clear(r.Outputs)
 	clear(r.Changes)
-	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Duplicates, r.Mute = 0, 0, 0, 0, 0, 0, false
+	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Missing, r.Duplicates, r.Mute = 0, 0, 0, 0, 0, 0, 0, false
 	r.slots, r.Outputs, r.Changes = r.slots[:0], r.Outputs[:0], r.Changes[:0]
 }
 

@@ -52,7 +52,8 @@ type Task struct {
 	timed   Timed // nil: nothing comes due
 	ordered bool
 	sources []bool  // per input: a source topic, where records of equal time come in their order
-	times   []int64 // per input
+	delay   int64   // ms that records wait longer than the order of time asks for
+	times   []int64 // per input, less delay
 	clock   int64
 	before  int64    // the clock before all inputs ended
 	last    Position // of the latest record that ran in order
@@ -107,6 +108,9 @@ type TaskState struct {
 // of one event time come in their order, while those of several writers have to be waited for.
 func NewTask(op Operator, sources []bool) *Task {
 	t := &Task{Large: largeDeadline, rule: op.Rule(), ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, before: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
+	if t.rule.Kind == rules.Lookup { // its lateness is how long rows may be late
+		t.delay = t.rule.Lateness
+	}
 	t.timed, _ = op.(Timed)
 	t.warmer, _ = op.(Warmer)
 	t.times = make([]int64, len(sources))
@@ -151,6 +155,7 @@ func (t *Task) register(r *Row, fired Fired) {
 
 // SetTime sets the time of an input. The operator's time is the least of its inputs' and never goes back.
 func (t *Task) SetTime(input int, time int64) {
+	time = t.delayed(time)
 	if t.times[input] == time {
 		return
 	}
@@ -161,6 +166,17 @@ func (t *Task) SetTime(input int, time int64) {
 		}
 		t.clock = least
 	}
+}
+
+// delayed is the time of an input as the task takes it.
+func (t *Task) delayed(time int64) int64 {
+	switch {
+	case t.delay == 0, time == Unknown, time == Ended:
+		return time
+	case IsIdle(time):
+		return IdleAt(Level(time) - t.delay)
+	}
+	return time - t.delay
 }
 
 func (t *Task) slowest() int64 {
@@ -178,7 +194,7 @@ func (t *Task) Hold(on bool) { t.held = on }
 // Clock is the operator's time: Unknown before all inputs have one.
 func (t *Task) Clock() int64 { return t.clock }
 
-// Time is the time of an input, as last set.
+// Time is the time of an input, as last set, less what the rule waits for late rows.
 func (t *Task) Time(input int) int64 { return t.times[input] }
 
 // Waiting counts the records that wait.
@@ -192,15 +208,16 @@ func (t *Task) Deadline() int64 {
 	return t.due.first()
 }
 
-// Wanted is the earliest event time at which the task has something to do: Never for none.
+// Wanted is the earliest event time of its inputs at which the task has something to do: Never for none.
 func (t *Task) Wanted() int64 {
 	d := t.Deadline()
 	if len(t.waiting) > 0 {
-		if at := t.waiting[0].Position.Time; at+1 < d {
-			return at + 1 // it may wait for others at its own time
-		}
+		d = min(d, t.waiting[0].Position.Time+1) // it may wait for others at its own time
 	}
-	return d
+	if d == Never {
+		return Never
+	}
+	return d + t.delay
 }
 
 // OutputTime promises that no later output of the task has a smaller event time, unless a late record caused it.

@@ -15,6 +15,7 @@ type streamDecl struct {
 	schema *yaml.Node
 	key    *yaml.Node
 	time   *yaml.Node
+	nulls  *yaml.Node // of tombstones; nil: not written
 	faulty bool
 	paths  map[string]bool
 }
@@ -51,6 +52,7 @@ type ruleDecl struct {
 	window    *windowDecl
 	dedupe    *dedupeDecl
 	join      *joinDecl
+	lookups   []lookupDecl
 	sel       []pair
 	selNode   *yaml.Node // nil: no `select:` at all
 	having    *yaml.Node
@@ -105,6 +107,16 @@ type joinDecl struct {
 	kindNode *yaml.Node // nil: no type is written
 	within   *yaml.Node // the key; nil: there is none
 	bounds   []boundsDecl
+	tables   bool
+}
+
+// lookupDecl is one table of a `lookup:`.
+type lookupDecl struct {
+	alias *yaml.Node
+	table *yaml.Node
+	key   *yaml.Node // nil: the key of the input
+	asOf  *yaml.Node // nil: the newest row
+	left  bool
 }
 
 // boundsDecl is the bounds of one input. alias is nil if they are those of the second.

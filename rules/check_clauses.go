@@ -9,8 +9,11 @@ func (r *ruleChecker) clauses(out *checkedRule) {
 		r.aggregateClauses()
 		out.emit = r.emit()
 		r.retracts(out)
-	case Joining:
+	case Joining, TableJoining:
 		r.joinClauses(out)
+		r.retracts(out)
+	case Lookup:
+		r.lookupClauses(out)
 	case Transform:
 	}
 	r.late()
@@ -78,16 +81,21 @@ func (r *ruleChecker) emit() Emit {
 	return e.mode
 }
 
-// retracts refuses sessions that write changes to streams whose readers take a record without a value for an error.
+// retracts refuses rules that take results back in streams whose readers take a record without a value for an error.
 func (r *ruleChecker) retracts(out *checkedRule) {
-	if w := r.decl.window; w == nil || w.Kind != Session || out.emit != EmitChanges {
+	what := "a session that grows retracts what it wrote with a record without a value"
+	help := ", or write `emit: final`"
+	switch w := r.decl.window; {
+	case out.kind == TableJoining:
+		what, help = "a table join deletes a result that holds no more with a record without a value", ", or declare it a table: `table: true`"
+	case w == nil || w.Kind != Session || out.emit != EmitChanges:
 		return
 	}
 	for i, rt := range r.decl.routes {
 		d := out.routes[i].decl
 		if d != nil && !d.faulty && d.stream.Tombstones != TombstonesIgnore {
-			r.file.at(rt.stream, r.rule, codeRetract, "declare `tombstones: ignore` for it in "+d.file.name+", or write `emit: final`",
-				"a session that grows retracts what it wrote with a record without a value, and those of %s are dead letters", d.stream.Name)
+			r.file.at(rt.stream, r.rule, codeRetract, "declare `tombstones: ignore` for it in "+d.file.name+help,
+				"%s, and those of %s are dead letters", what, d.stream.Name)
 		}
 	}
 }
@@ -95,7 +103,7 @@ func (r *ruleChecker) retracts(out *checkedRule) {
 // late refuses lateness and late_to where no record is ever late.
 func (r *ruleChecker) late() {
 	d := r.decl
-	if d.join != nil {
+	if d.join != nil || d.lookups != nil {
 		return
 	}
 	counting := d.window != nil && d.window.Kind == Counting
@@ -129,7 +137,7 @@ func (r *ruleChecker) lateTo(out *checkedRule) {
 		r.file.at(n, r.rule, codeForeign, "", "rules of %s cannot write the streams of %s", r.decl.domain, d.domain)
 	}
 	late := d.stream
-	for _, in := range out.inputs {
+	for _, in := range out.inputs[min(len(r.decl.lookups), len(out.inputs)):] { // what comes too late for a table is only counted
 		s := in.stream
 		switch {
 		case in == d:

@@ -172,7 +172,7 @@ func (c *checker) identifier(n *ast.IdentifierNode, f *facts) *term {
 	}
 	switch {
 	case n.Value == "event" && s.join != 0:
-		return c.errorAt(n, codeWhichRecord, "name the input: "+s.inputs[0].alias+"."+"field", "a join has a record of every input, and `event` is none of them")
+		return c.errorAt(n, codeWhichRecord, "name the input: "+s.inputs[min(s.tables, len(s.inputs)-1)].alias+".field", "the rule has a record of every input, and `event` is none of them")
 	case n.Value == "event" && len(s.inputs) > 0:
 		if s.event == nil {
 			return nil

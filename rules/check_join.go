@@ -9,7 +9,7 @@ import (
 // joinClauses checks what a join needs and what does not go together with it.
 func (r *ruleChecker) joinClauses(out *checkedRule) {
 	d := r.decl
-	if lookup(d.node, "by") == nil {
+	if lookup(d.node, "by") == nil && !d.join.tables {
 		r.file.at(d.join.key, r.rule, codeMissingKey, "add `by:` with the field that records of all inputs have in common", "a join pairs the records of one key, and the rule has no `by`")
 	}
 	if d.selNode == nil {
@@ -21,7 +21,11 @@ func (r *ruleChecker) joinClauses(out *checkedRule) {
 		}
 	}
 	refuse(d.window != nil, "window", codeClauses, "aggregate what the join writes in a rule of its own", "a join has no window: `within` says how far records are apart")
-	refuse(d.unbounded, "unbounded", codeClauses, "leave it out", "a join keeps nothing for ever: `within` says how long")
+	refuse(d.lookups != nil, "lookup", codeClauses, "look up in a rule of its own what the join writes", "`lookup` and `join` do not go together in one rule")
+	refuse(d.unbounded && !d.join.tables, "unbounded", codeClauses, "leave it out", "a join keeps nothing for ever: `within` says how long")
+	refuse(d.unbounded && d.join.tables, "unbounded", codeClauses, "leave it out; how long a row holds is said by the table's `ttl`", "a table join keeps the rows of its tables")
+	refuse(d.lateNode != nil && d.join.tables, "lateness", codeClauses, "leave it out; `history` of a table says how old an update may be", "a table join waits for nothing")
+	refuse(d.lateTo != nil && d.join.tables, "late_to", codeClauses, "leave it out", "updates that come out of order are ignored by tables with `history`, and taken by others")
 	refuse(d.emit != nil, "emit", codeClauses, "leave it out", "emit belongs to aggregates: a join writes each result when it is found")
 	refuse(d.dedupe != nil, "dedupe", codeUnsupported, "drop duplicates in a rule of its own first, and join what it writes", "`dedupe` together with `join` is not supported yet")
 	refuse(d.each != nil, "each", codeUnsupported, "write the elements to a stream first, and join that", "`each` together with `join` is not supported yet")
@@ -31,11 +35,21 @@ func (r *ruleChecker) joinClauses(out *checkedRule) {
 	switch n := len(d.from); {
 	case n == 1:
 		r.file.at(r.clause("from"), r.rule, codeJoin, "name a second one; it may be the same stream under another name", "a join needs two inputs or more")
+	case n > 2 && d.join.tables:
+		r.file.at(r.clause("from"), r.rule, codeTable, "join two of them here, and what comes out with the others in rules of their own", "a table join has two inputs, not %d", n)
 	case n > 2 && d.join.kind != InnerJoin:
 		r.file.at(d.join.kindNode, r.rule, codeJoin, "join two of them here, and what comes out with the others in rules of their own",
 			"a join of %d inputs is inner: a %s join has two", n, d.join.kind)
 	}
-	out.within = r.within()
+	if !d.join.tables {
+		out.within = r.within()
+		return
+	}
+	for i, in := range out.inputs {
+		if i < len(d.from) {
+			r.isTable(in, d.from[i].stream)
+		}
+	}
 }
 
 // inputsRead reports whether every entry of `from` could be read.
@@ -82,8 +96,14 @@ func (r *ruleChecker) joining(out *checkedRule, s *scope) {
 	before.why = "a join has no groups: aggregate what it writes in a rule of its own"
 	before.noWindow = r.noWindow()
 	proven := r.pairs(out, &before)
-	if d.by != nil {
+	switch {
+	case d.join.tables:
+		r.byTables(out, &before)
+	case d.by != nil:
 		r.by(out, &before, proven.alone())
+	}
+	if d.join.tables && d.join.kind == OuterJoin && out.on != nil {
+		r.file.at(d.where, r.rule, codeTable, "decide it in `having`, or write two rules", "an outer join of tables writes one row for a key, so that rows of both tables always match")
 	}
 	after := before
 	after.keyed = true

@@ -28,6 +28,7 @@ type checkedRule struct {
 	within    []Within
 	alone     []*term // of a join, per input: which records take part
 	on        *term   // of a join: which records match
+	asOf      []*term // of a lookup, per table
 	having    *term
 	emit      Emit
 	routes    []checkedRoute
@@ -67,6 +68,10 @@ func (r *ruleChecker) check() *checkedRule {
 	r.lateTo(out)
 	r.deadTo()
 	switch {
+	case d.lookups != nil:
+		out.kind = Lookup
+	case d.join != nil && d.join.tables:
+		out.kind = TableJoining
 	case d.join != nil:
 		out.kind = Joining
 	case d.by != nil || d.unbounded || d.window != nil || d.having != nil || d.emit != nil:
@@ -78,6 +83,9 @@ func (r *ruleChecker) check() *checkedRule {
 		switch {
 		case s == nil:
 		case d.join != nil && d.each != nil: // refused, and the element's name would mean nothing
+		case d.join != nil && d.lookups != nil: // the same
+		case d.lookups != nil:
+			r.lookingUp(out, s)
 		case d.join != nil:
 			r.joining(out, s)
 		default:
@@ -94,11 +102,14 @@ func (r *ruleChecker) check() *checkedRule {
 // be made.
 func (r *ruleChecker) inputs(out *checkedRule) *scope {
 	s := &scope{}
-	if r.decl.join != nil {
+	switch {
+	case r.decl.lookups != nil:
+		s.join, s.tables = InnerJoin, len(r.decl.lookups)
+	case r.decl.join != nil:
 		s.join = r.decl.join.kind
 	}
 	read := map[string]string{}
-	for _, in := range r.decl.from {
+	for _, in := range r.decl.read() {
 		d := r.stream(in.stream)
 		alias := in.alias.Value
 		r.aliases = append(r.aliases, alias)
@@ -126,6 +137,16 @@ func (r *ruleChecker) inputs(out *checkedRule) *scope {
 		s.event = sharedFields(s.inputs)
 	}
 	return s
+}
+
+// read lists what the rule reads: the tables that it looks something up in come first, so that what is written to them at the
+// time of a record counts for it.
+func (r *ruleDecl) read() []inputDecl {
+	var out []inputDecl
+	for _, l := range r.lookups {
+		out = append(out, inputDecl{l.alias, l.table})
+	}
+	return append(out, r.from...)
 }
 
 // stream finds a declared stream by its full name.

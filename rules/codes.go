@@ -25,6 +25,7 @@ const (
 	codeUnbounded   = "E210" // state that grows without bound
 	codeWindow      = "E211" // window that cannot be
 	codeJoin        = "E212" // join that cannot be
+	codeTable       = "E213" // table or lookup that cannot be
 
 	codeStream      = "E301" // unknown stream
 	codeSchema      = "E302" // unknown schema, or no record

@@ -75,6 +75,7 @@ func (r *checkedRule) terms(f func(*term)) {
 	all = append(all, r.on)
 	all = append(all, r.alone...)
 	all = append(all, r.dedupe...)
+	all = append(all, r.asOf...)
 	if r.groups != nil {
 		for _, g := range r.groups.list {
 			all = append(all, g.arg)
@@ -140,7 +141,7 @@ func (r *checkedRule) compile() *Rule {
 			out.Dedupe.By = append(out.Dedupe.By, c.expr(t))
 		}
 	}
-	out.Join = r.join(c)
+	out.Join, out.Lookups = r.join(c), r.lookups(c)
 	for _, rt := range r.routes {
 		route := rt.compile(c)
 		if i := route.TimeIndex; i >= 0 {
@@ -259,6 +260,14 @@ func (r *Rule) stateForm() []string {
 	if r.Join != nil {
 		parts = append(parts, r.Join.form()...)
 	}
+	for i, l := range r.Lookups {
+		parts = append(parts, l.form(r.Inputs[i].Stream)...)
+	}
+	if r.Kind == TableJoining {
+		for _, in := range r.Inputs {
+			parts = append(parts, in.Stream.Table.form()...)
+		}
+	}
 	return parts
 }
 
@@ -273,6 +282,9 @@ func (s *Set) checksum() string {
 				strconv.FormatInt(st.OutOfOrder, 10), strconv.FormatInt(st.IdleAfter, 10), strconv.FormatInt(st.MaxLead, 10),
 				strconv.FormatInt(int64(st.Partitions), 10),
 			}, ","))
+		if st.Table != nil {
+			parts = append(parts, st.Table.form()...)
+		}
 	}
 	for _, r := range s.Rules {
 		parts = append(parts, "rule", r.ID, r.Version)

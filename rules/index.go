@@ -32,6 +32,7 @@ func ErrorCodes() []ErrorCode {
 		{codeUnbounded, "The rule keeps state for every key for ever.", "Give it a `window`, or say `unbounded: true` if that is meant."},
 		{codeWindow, "There is no such window.", "One of `size`, `gap`, `sliding`, `count`; a size is a multiple of its hop."},
 		{codeJoin, "There is no such join.", "Two inputs or more, only inner with more; `within` has bounds for each input but the first."},
+		{codeTable, "There is no such table or lookup.", "Declare the stream with `table: true`, or `table: {history: 1d}` for `as_of`; all tables of a lookup go by one key; a table join has two inputs."},
 
 		{codeStream, "No such stream is declared.", "Write `domain.stream`; declare it in the domain's `streams.yaml`."},
 		{codeSchema, "No such schema, or it is no record.", "Schemas are named in full: `commerce.Purchase`."},

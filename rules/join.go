@@ -8,6 +8,9 @@ func (r *checkedRule) join(c *compiler) *Join {
 		return nil
 	}
 	j := &Join{Type: r.decl.join.kind, Within: r.within, On: c.expr(r.on), Reads: r.pairs()}
+	if r.kind == TableJoining {
+		j.Within = nil
+	}
 	for _, t := range r.alone {
 		j.Where = append(j.Where, c.expr(t))
 	}
@@ -49,10 +52,13 @@ func (r *checkedRule) pairs() [][]string {
 // form lists what the join is, for fingerprints; durations are in ms.
 func (j *Join) form() []string {
 	parts := []string{"join", j.Type.String()}
-	for i, w := range j.Within {
-		parts = append(parts, "within", strconv.FormatInt(w.Before, 10), strconv.FormatInt(w.After, 10))
-		if j.Where[i] != nil {
-			parts = append(parts, "where", j.Where[i].canon)
+	for i, where := range j.Where {
+		if j.Within != nil {
+			w := j.Within[i]
+			parts = append(parts, "within", strconv.FormatInt(w.Before, 10), strconv.FormatInt(w.After, 10))
+		}
+		if where != nil {
+			parts = append(parts, "where", where.canon)
 		}
 	}
 	if j.On != nil {

@@ -6,17 +6,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// join reads {type, within}.
+// join reads {type, within}, or {type, tables}.
 func (p *parser) join(k, n *yaml.Node) *joinDecl {
 	j := &joinDecl{key: k, kind: InnerJoin}
 	if n.Kind != yaml.MappingNode {
 		p.file.at(n, p.rule, codeForm, "write `join: {within: {after: 30m}}`", "join has to be a mapping of type and within, not %s", formOf(n))
 		return j
 	}
-	p.mapping(n, "a join", []key{
+	known := p.mapping(n, "a join", []key{
 		{"type", func(_, v *yaml.Node) { j.kind, j.kindNode = p.joinType(v), v }},
 		{"within", func(k, v *yaml.Node) { j.within, j.bounds = k, p.within(v) }},
-	}, "within")
+		{"tables", func(_, v *yaml.Node) { j.tables = p.flag(v, "tables") }},
+	})
+	switch {
+	case !known:
+	case j.tables && j.within != nil:
+		p.file.at(j.within, p.rule, codeClauses, "leave it out, or join streams: without `tables`", "rows of tables match whenever they were written: a table join has no `within`")
+	case !j.tables && j.within == nil:
+		p.file.at(k, p.rule, codeMissingKey, "add `within: {after: 30m}`; tables are joined with `tables: true`", "a join needs the key \"within\"")
+	}
 	return j
 }
 

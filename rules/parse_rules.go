@@ -75,9 +75,9 @@ func (p *parser) ruleEntry(n *yaml.Node) *ruleDecl {
 		{"window", func(k, v *yaml.Node) { r.window = p.window(k, v) }},
 		{"dedupe", func(k, v *yaml.Node) { r.dedupe = p.dedupe(k, v) }},
 		{"join", func(k, v *yaml.Node) { r.join = p.join(k, v) }},
+		{"lookup", func(k, v *yaml.Node) { r.lookups = p.lookups(k, v) }},
 		{"to", func(_, v *yaml.Node) { r.routes = p.to(v) }},
 		// Clauses of later versions: their place in the language is taken.
-		{"lookup", nil},
 		{"detect", nil},
 		{"on_change", nil},
 		{"within", nil},

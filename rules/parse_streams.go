@@ -41,6 +41,7 @@ func (p *parser) stream(name, n *yaml.Node) *streamDecl {
 		d.faulty = true
 	}
 	before := len(p.file.diags.list)
+	nulls := false
 	p.mapping(n, "a stream", []key{
 		{"topic", func(_, v *yaml.Node) { s.Topic, _ = p.text(v, "topic"); d.topic = v }},
 		{"schema", func(_, v *yaml.Node) {
@@ -58,11 +59,14 @@ func (p *parser) stream(name, n *yaml.Node) *streamDecl {
 		}},
 		{"format", func(_, v *yaml.Node) { s.Format, _ = p.word(v, "format", FormatAvro, FormatJSON) }},
 		{"tombstones", func(_, v *yaml.Node) {
-			s.Tombstones, _ = p.word(v, "tombstones", TombstonesDead, TombstonesIgnore)
+			s.Tombstones, nulls = p.word(v, "tombstones", TombstonesDead, TombstonesIgnore)
+			d.nulls = v
 		}},
+		{"table", func(_, v *yaml.Node) { s.Table = p.table(v) }},
 		{"partitions", func(_, v *yaml.Node) { s.Partitions = p.partitions(v) }},
 		{"description", func(_, v *yaml.Node) { s.Description, _ = p.text(v, "description") }},
 	}, "topic", "schema")
+	p.tableStream(d, nulls)
 	if len(p.file.diags.list) > before {
 		d.faulty = true
 	}

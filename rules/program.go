@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/millrace-io/millrace/schemas"
 )
@@ -49,6 +50,7 @@ type Stream struct {
 	Partitioner  string // PartitionerMurmur2 or PartitionerAny
 	Format       string // FormatAvro or FormatJSON
 	Tombstones   string // what a null value is: TombstonesDead or TombstonesIgnore
+	Table        *Table // nil = its records stand for themselves
 	Partitions   int32  // 0 = default
 	Source       bool   // no rule of the set writes it
 
@@ -61,6 +63,17 @@ type Stream struct {
 	HasKey     bool
 
 	Pos Position
+}
+
+// Table says that the newest record of a key is what holds, and one without a value that nothing does any more. Durations are ms.
+type Table struct {
+	History int64 // how long versions are known after they were replaced; 0 = none, and the last record processed holds
+	TTL     int64 // how long a record holds at most; 0 = until it is replaced
+}
+
+// form lists what the table is, for fingerprints; durations are in ms.
+func (t *Table) form() []string {
+	return []string{"table", strconv.FormatInt(t.History, 10), strconv.FormatInt(t.TTL, 10)}
 }
 
 // Values of Stream.Partitioner, Stream.Format and Stream.Tombstones; the first
@@ -82,6 +95,8 @@ const (
 	Transform Kind = iota + 1
 	Aggregation
 	Joining
+	Lookup
+	TableJoining
 )
 
 // String returns the name used in documentation and metrics.
@@ -93,6 +108,10 @@ func (k Kind) String() string {
 		return "aggregate"
 	case Joining:
 		return "join"
+	case Lookup:
+		return "lookup"
+	case TableJoining:
+		return "table join"
 	}
 	return "unknown"
 }
@@ -139,6 +158,9 @@ func (e Emit) String() string {
 // A join has Join.Where in place of Where; By[i] relies on what Join.Where[i]
 // has passed. Its result has a record of every input, or only the one that
 // matched none, and Env.Now is its event time.
+//
+// A lookup has its tables as the first inputs, and the stream whose records
+// look something up as the last one.
 type Rule struct {
 	Domain, Name, ID   string // ID = domain.name
 	Owner, Description string
@@ -156,6 +178,7 @@ type Rule struct {
 	Window             *Window // nil = no window
 	Dedupe             *Dedupe // nil = none
 	Join               *Join   // nil = none
+	Lookups            []Found // per table, which is the input of that number; nil = none
 	Having             *Expr   // bool; nil = every result
 	Emit               Emit
 	Routes             []Route
@@ -187,6 +210,9 @@ func (r *Rule) Ordered() bool {
 	if r.Order == OrderArrival {
 		return false
 	}
+	if r.Kind == Lookup || r.Kind == TableJoining {
+		return true
+	}
 	if r.Dedupe != nil || r.Emit == EmitChanges || r.Emit == EmitEach || r.Emit == EmitEvery {
 		return true
 	}
@@ -209,6 +235,18 @@ func (r *Rule) Condition(input int) *Expr {
 		return r.Join.Where[input]
 	}
 	return r.Where
+}
+
+// Keeps reports whether the rule takes the input as a table: a record there replaces the one of its key.
+func (r *Rule) Keeps(input int) bool {
+	return r.Kind == TableJoining || r.Kind == Lookup && input < len(r.Lookups)
+}
+
+// Found is what a lookup looks up in one table.
+type Found struct {
+	AsOf  *Expr    // ms since the epoch: the version that held then; nil = the newest row processed so far
+	Left  bool     // without a row the record of the table is null; otherwise there is no result
+	Reads []string // the paths that Having and Routes read of the row: all that has to be kept of it
 }
 
 // WindowKind says how an aggregate cuts time.
@@ -288,6 +326,8 @@ func (t JoinType) String() string {
 // Join pairs records of one key from the rule's inputs, two or, with InnerJoin, more, by their event times: a record of the
 // first input and one of every other, each within its bounds of the first. A stream that is an input twice is joined with
 // itself: each record is both, in the order of the inputs. The rule has no Where of its own.
+//
+// The inputs of a table join are two tables of one key: rows match, whenever they were written, and Within is nil.
 type Join struct {
 	Type   JoinType
 	Within []Within // per input; that of the first is zero

@@ -14,6 +14,7 @@ type scope struct {
 	each    string           // alias of each, "" if none
 	item    *schemas.Type    // type of an element; nil if it is unknown because of an error
 	join    JoinType         // 0: the rule does not join, and one record is there at a time
+	tables  int              // how many of the inputs, the first ones, are tables that a lookup looks something up in
 	columns []string         // feeds: the columns of row
 	keyed   bool             // `key` exists
 	groups  *aggregates      // where aggregate calls go; nil: there are none

@@ -24,6 +24,8 @@ type sourceClock struct {
 	away    bool      // it has not answered since
 	owner   bool      // a new one, that has heard nothing yet
 	resume  time.Time // before that, silence does not count: what an outage held up comes first
+	table   bool      // of a table, which may rest
+	resting bool      // nothing has come for restAfter, and nothing lies at the broker
 	idle    bool      // never heard of, and empty
 	level   int64     // event time that others had reached when it was last empty, less outOfOrder
 	ended   bool
@@ -85,7 +87,7 @@ func (c *sourceClock) hear(came, now time.Time) {
 		}
 		c.away, c.owner, c.resume = false, false, now.Add(patience)
 	}
-	c.heard, c.stood, c.asked = latest(came, c.silence), c.time, now
+	c.heard, c.stood, c.asked, c.resting = latest(came, c.silence), c.time, now, false
 }
 
 // unanswered notes that the broker did not answer.
@@ -112,6 +114,7 @@ func (c *sourceClock) silent(sent time.Time, present int64) {
 	if elapsed < c.idleAfter {
 		return
 	}
+	c.resting = c.table && elapsed >= restAfter
 	if c.idle = c.time == processors.Unknown; c.idle {
 		if present != processors.Unknown {
 			c.level = max(c.level, present-c.outOfOrder)
@@ -120,6 +123,10 @@ func (c *sourceClock) silent(sent time.Time, present int64) {
 	}
 	c.time = max(c.time, c.stood+int64(float64(elapsed-c.idleAfter/2)/float64(time.Millisecond)*c.pace))
 }
+
+// restAfter is the silence after which a table holds nobody back any more: what is written to it now and then, or was once, has
+// an event time that the records that look it up have long passed.
+const restAfter = time.Second
 
 // longestWait is as long as a time that silence reaches some day is away.
 const longestWait = 24 * time.Hour
@@ -130,5 +137,8 @@ func (c *sourceClock) reaches(at int64) time.Time {
 		return time.Time{}
 	}
 	wait := min(float64(at-c.stood)/c.pace, float64(longestWait/time.Millisecond))
+	if c.table && !c.resting {
+		wait = min(wait, float64(restAfter/time.Millisecond))
+	}
 	return c.since().Add(max(c.idleAfter, time.Duration(wait*float64(time.Millisecond))+c.idleAfter/2))
 }

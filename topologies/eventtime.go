@@ -102,7 +102,7 @@ func (p *partition) catchUp() (bool, error) {
 			continue // time stands still, too: what it would make due is not fired
 		}
 		for i, s := range t.inputs {
-			t.SetTime(i, s.clock.at())
+			t.SetTime(i, t.time(i, s))
 		}
 		for t.Next(&p.due) {
 			if err := p.fall(t); err != nil {
@@ -115,6 +115,24 @@ func (p *partition) catchUp() (bool, error) {
 	}
 	p.time.behind = again
 	return true, nil
+}
+
+// time is the time of an input as the rule takes it: that of a table at rest is behind nobody's.
+func (t *ruleTask) time(i int, s *stepper) int64 {
+	at := s.clock.at()
+	if !s.clock.resting() || !t.rule.Keeps(i) {
+		return at
+	}
+	others := processors.Ended
+	for _, x := range t.inputs {
+		if !x.clock.resting() {
+			others = processors.Slower(others, x.clock.at())
+		}
+	}
+	if others == processors.Ended || others == processors.Unknown || processors.IsIdle(others) {
+		return at
+	}
+	return max(at, others+1)
 }
 
 // rereading reports whether some input still reads what was taken in before: until then nothing may run that could sort

@@ -39,7 +39,9 @@ func newStepClock(in *Input, o *Options) stepClock {
 	if fault("order") {
 		out = 0
 	}
-	return stepClock{source: newSourceClock(out, time.Duration(in.Stream.IdleAfter)*time.Millisecond, o.Pace)}
+	c := newSourceClock(out, time.Duration(in.Stream.IdleAfter)*time.Millisecond, o.Pace)
+	c.table = in.Stream.Table != nil
+	return stepClock{source: c}
 }
 
 // at is the input's time.
@@ -49,6 +51,9 @@ func (c *stepClock) at() int64 {
 	}
 	return c.announced.time
 }
+
+// resting reports whether nothing has come for long.
+func (c *stepClock) resting() bool { return c.source != nil && c.source.resting }
 
 func (c *stepClock) hear(came, now time.Time) {
 	if c.source != nil {

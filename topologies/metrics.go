@@ -21,7 +21,7 @@ type counts struct {
 	dead   map[deadKey]int64
 }
 
-type ruleCounts struct{ in, matched, out, dead, late, partly, duplicates int64 }
+type ruleCounts struct{ in, matched, out, dead, late, partly, missing, duplicates int64 }
 
 type deadKey struct{ stream, rule, code string }
 
@@ -65,16 +65,16 @@ func (c *counts) deadLetter(d deadLetter) {
 
 // Metrics are the worker's. All counters count committed work only, so that they agree with the topics.
 type metrics struct {
-	ruleIn, ruleMatched, ruleOut         *prometheus.CounterVec
-	ruleLate, rulePartly, ruleDuplicates *prometheus.CounterVec
-	dead                                 *prometheus.CounterVec
-	records                              *prometheus.CounterVec
-	commits                              *prometheus.HistogramVec
-	failures, fenced                     *prometheus.CounterVec
-	partitions                           *prometheus.GaugeVec
-	waitingSchema                        *prometheus.GaugeVec
-	restoredRows                         *prometheus.CounterVec
-	restoreSeconds                       *prometheus.HistogramVec
+	ruleIn, ruleMatched, ruleOut                      *prometheus.CounterVec
+	ruleLate, rulePartly, ruleMissing, ruleDuplicates *prometheus.CounterVec
+	dead                                              *prometheus.CounterVec
+	records                                           *prometheus.CounterVec
+	commits                                           *prometheus.HistogramVec
+	failures, fenced                                  *prometheus.CounterVec
+	partitions                                        *prometheus.GaugeVec
+	waitingSchema                                     *prometheus.GaugeVec
+	restoredRows                                      *prometheus.CounterVec
+	restoreSeconds                                    *prometheus.HistogramVec
 
 	mu    sync.Mutex
 	rules map[string]RuleStats
@@ -88,6 +88,7 @@ type RuleStats struct {
 	Dead       int64 `json:"dead"`        // records that it could not process, and results that it could not write
 	Late       int64 `json:"late"`        // records whose windows had all closed
 	Partly     int64 `json:"partly_late"` // records some of whose windows had closed
+	Missing    int64 `json:"missing"`     // records of inner lookups that found no row
 	Duplicates int64 `json:"duplicates"`  // records that dedupe dropped
 }
 
@@ -95,7 +96,7 @@ type RuleStats struct {
 func (s RuleStats) Plus(r RuleStats) RuleStats {
 	return RuleStats{
 		In: s.In + r.In, Matched: s.Matched + r.Matched, Out: s.Out + r.Out, Dead: s.Dead + r.Dead,
-		Late: s.Late + r.Late, Partly: s.Partly + r.Partly, Duplicates: s.Duplicates + r.Duplicates,
+		Late: s.Late + r.Late, Partly: s.Partly + r.Partly, Missing: s.Missing + r.Missing, Duplicates: s.Duplicates + r.Duplicates,
 	}
 }
 
@@ -115,6 +116,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		ruleOut:        counter("rule_out_total", "Records that a rule wrote.", "rule"),
 		ruleLate:       counter("rule_late_total", "Records that came too late for a rule: all their windows had closed.", "rule"),
 		rulePartly:     counter("rule_partly_late_total", "Records that came too late for some of their windows.", "rule"),
+		ruleMissing:    counter("rule_missing_rows_total", "Records of a rule's inner lookups that found no row, and brought no result.", "rule"),
 		ruleDuplicates: counter("rule_duplicates_total", "Records that a rule's dedupe dropped.", "rule"),
 		dead:           counter("dead_letters_total", "Records written to dead-letter topics; rule is empty when no rule could read the record.", "stream", "rule", "code"),
 		records:        counter("records_total", "Records taken in.", "group", "topic"),
@@ -130,7 +132,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.ruleIn, m.ruleMatched, m.ruleOut, m.ruleLate, m.rulePartly, m.ruleDuplicates, m.dead, m.records, m.commits, m.failures, m.fenced, m.partitions, m.waitingSchema, m.restoredRows, m.restoreSeconds} {
+	for _, c := range []prometheus.Collector{m.ruleIn, m.ruleMatched, m.ruleOut, m.ruleLate, m.rulePartly, m.ruleMissing, m.ruleDuplicates, m.dead, m.records, m.commits, m.failures, m.fenced, m.partitions, m.waitingSchema, m.restoredRows, m.restoreSeconds} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -169,9 +171,10 @@ func (m *groupMetrics) take(c *counts) {
 		m.ruleOut.WithLabelValues(r.ID).Add(float64(n.out))
 		m.ruleLate.WithLabelValues(r.ID).Add(float64(n.late))
 		m.rulePartly.WithLabelValues(r.ID).Add(float64(n.partly))
+		m.ruleMissing.WithLabelValues(r.ID).Add(float64(n.missing))
 		m.ruleDuplicates.WithLabelValues(r.ID).Add(float64(n.duplicates))
 		s := m.rules[r.ID]
-		m.rules[r.ID] = s.Plus(RuleStats{In: n.in, Matched: n.matched, Out: n.out, Dead: n.dead, Late: n.late, Partly: n.partly, Duplicates: n.duplicates})
+		m.rules[r.ID] = s.Plus(RuleStats{In: n.in, Matched: n.matched, Out: n.out, Dead: n.dead, Late: n.late, Partly: n.partly, Missing: n.missing, Duplicates: n.duplicates})
 		*n = ruleCounts{}
 	}
 	for i, in := range c.inputs {

@@ -46,7 +46,7 @@ func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error
 			k.Headers = append(k.Headers, kgo.RecordHeader{Key: name, Value: h.Value})
 		}
 	}
-	if !p.live.source.decoder.hasID {
+	if m.Value == nil || !p.live.source.decoder.hasID {
 		id := schemas.InputID(m.Topic, m.Partition, m.Offset)
 		k.Headers = append(k.Headers, kgo.RecordHeader{Key: headerInput, Value: []byte(id)})
 	}
@@ -62,9 +62,22 @@ func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error
 	return nil
 }
 
-// key evaluates the key expression of the i-th use.
+// keeps reports whether some rule takes what is moved as a table: deletions are moved, too, then.
+func (m *Move) keeps() bool {
+	for i := range m.Uses {
+		if m.Uses[i].keeps() {
+			return true
+		}
+	}
+	return false
+}
+
+// key evaluates the key expression of the i-th use. A deletion has nothing but the key of its row, which tables go by.
 func (mv *mover) key(i int, e *processors.Event) (string, error) {
 	u := mv.Uses[i]
+	if e.Record.IsNull() {
+		return e.Key, nil
+	}
 	env := &mv.envs[i]
 	env.Reset()
 	clear(env.Records)

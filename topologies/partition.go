@@ -52,6 +52,7 @@ type stepper struct {
 	counts    []*ruleCounts
 	moves     []*mover
 	clock     stepClock
+	keeps     bool        // some rule takes it as a table, or it is moved for one that does
 	heard     bool        // a record that moves time, or could have, has come in this batch
 	awaited   bool        // some record waits for it
 	full      atomic.Bool // enough waits already, and not for it: its claim pauses
@@ -128,10 +129,12 @@ func newPartition(x *incarnation, number int32, st *store) (*partition, error) {
 				t.inputs[u.Input] = s
 			}
 			s.operators, s.tasks = append(s.operators, op), append(s.tasks, t)
+			s.keeps = s.keeps || u.Rule.Keeps(u.Input)
 			s.counts = append(s.counts, p.counts.rule(u.Rule))
 		}
 		for _, m := range in.Moves {
 			s.moves = append(s.moves, newMover(m))
+			s.keeps = s.keeps || m.keeps()
 		}
 		p.inputs = append(p.inputs, s)
 	}
@@ -204,7 +207,7 @@ func (p *partition) record(s *stepper, m *sarama.ConsumerMessage) (done bool, er
 			s.clock.took(m.Offset)
 		}
 	}()
-	if m.Value == nil && s.Stream.Tombstones == rules.TombstonesIgnore {
+	if m.Value == nil && s.Stream.Tombstones == rules.TombstonesIgnore && !s.keeps {
 		return p.arrived(s, m)
 	}
 	code, err := p.read(&p.live, s, m)
@@ -231,6 +234,9 @@ func (p *partition) record(s *stepper, m *sarama.ConsumerMessage) (done bool, er
 	}
 	if !reread {
 		for _, mv := range s.moves {
+			if m.Value == nil && !mv.keeps() {
+				continue
+			}
 			if err := p.move(s, mv, m); err != nil {
 				return false, err
 			}
@@ -244,6 +250,9 @@ func (p *partition) offer(s *stepper, m *sarama.ConsumerMessage, reread bool) er
 	waits := &p.spare
 	for i, op := range s.operators {
 		t := s.tasks[i]
+		if m.Value == nil && !s.Rules[i].keeps() {
+			continue // a deletion is nothing to rules that take records for themselves
+		}
 		if t == nil {
 			if !reread {
 				if err := p.rule(s.Rules[i], nil, op, s.counts[i], &p.live); err != nil {
@@ -278,7 +287,7 @@ func (p *partition) offer(s *stepper, m *sarama.ConsumerMessage, reread bool) er
 // read decodes a record into an arrival. The code names what is wrong with it, as the dead letter's.
 func (p *partition) read(a *arrival, s *stepper, m *sarama.ConsumerMessage) (code string, err error) {
 	record := s.records[a.slot]
-	if m.Value == nil {
+	if m.Value == nil && !s.keeps {
 		return "null_value", errors.New("the value is null, and the stream is no table")
 	}
 	if len(m.Key) > processors.MaxKey {
@@ -289,6 +298,9 @@ func (p *partition) read(a *arrival, s *stepper, m *sarama.ConsumerMessage) (cod
 	}
 	if slices.Contains(m.Key, 0) {
 		return "bad_key", errors.New("the key holds a NUL byte")
+	}
+	if m.Value == nil {
+		return p.deletion(a, s, m)
 	}
 	dec, body, err := s.decode(p.run.runner.decoders, m.Value)
 	if err != nil {
@@ -309,12 +321,25 @@ func (p *partition) read(a *arrival, s *stepper, m *sarama.ConsumerMessage) (cod
 			return "null_time", fmt.Errorf("%s is null", s.Stream.Time)
 		}
 	}
+	return a.place(s, m, dec, body, record, at)
+}
+
+// place makes what was decoded the arrival.
+func (a *arrival) place(s *stepper, m *sarama.ConsumerMessage, dec *decoder, body []byte, record schemas.Record, at int64) (code string, err error) {
 	if at < 0 || at > maxTime {
 		return "bad_time", fmt.Errorf("event time %d ms is outside the years 1970 to 9999", at)
 	}
 	a.source.reset(s, m, dec, body, record, at)
 	a.event.Record, a.event.Key, a.event.Time = record, a.source.key(), at
 	return "", nil
+}
+
+// deletion makes a record without a value an arrival: its event time can only be its timestamp.
+func (p *partition) deletion(a *arrival, s *stepper, m *sarama.ConsumerMessage) (code string, err error) {
+	if m.Key == nil {
+		return "null_key", errors.New("a record without key and value deletes nothing")
+	}
+	return a.place(s, m, nil, nil, schemas.Record{}, m.Timestamp.UnixMilli())
 }
 
 // plausible refuses an event time too far ahead of the wall clock: taken in, it would make everything after it late.
@@ -387,9 +412,10 @@ func (p *partition) rule(u use, t *ruleTask, op processors.Operator, c *ruleCoun
 	c.matched += int64(r.Matched)
 	c.duplicates += int64(r.Duplicates)
 	c.partly += int64(r.Partly)
+	c.missing += int64(r.Missing)
 	if r.Late > 0 {
 		c.late++
-		if u.Rule.Late != nil && !u.Rule.Shadow {
+		if u.Rule.Late != nil && !u.Rule.Shadow && !u.keeps() {
 			p.out.late(u.Rule.Late, m)
 		}
 	}
@@ -460,7 +486,7 @@ func (p *partition) misplaced(a *arrival) (key string, bad bool) {
 	if schemas.Partition([]byte(a.event.Key), n) != m.Partition {
 		return a.event.Key, true
 	}
-	if !s.Stream.HasKey {
+	if !s.Stream.HasKey || a.event.Record.IsNull() {
 		return "", false
 	}
 	if s.Stream.KeyField.Type().Kind == schemas.String {

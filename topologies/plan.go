@@ -57,6 +57,9 @@ type use struct {
 	Input int
 }
 
+// keeps reports whether the rule takes the input as a table.
+func (u *use) keeps() bool { return u.Rule.Keeps(u.Input) }
+
 // Move is a repartition topic: the stream's records again, under another key or partitioner.
 type Move struct {
 	Topic  string

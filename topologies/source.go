@@ -81,9 +81,13 @@ func (s *source) Context() (*schemas.Context, error) {
 		return &s.context, s.err
 	}
 	s.read = true
-	s.context = schemas.Context{}
-	s.err = s.decoder.context.Decode(s.body, &s.context)
 	c := &s.context
+	if *c = (schemas.Context{}); s.decoder != nil {
+		s.err = s.decoder.context.Decode(s.body, c)
+	} else { // a deletion
+		c.Confidence, c.Priority = 1, schemas.PriorityStandard
+		s.err = nil
+	}
 	if c.EventID == "" {
 		if s.stepper.Rekeyed { // elsewhere the header is some producer's, and says nothing
 			c.EventID = moved(s.message)

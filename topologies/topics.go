@@ -129,6 +129,9 @@ func (p *Plan) Missing(have Topics, o Options) []Creation {
 			c.Config["retention.ms"] = "-1"
 			c.Config["message.timestamp.type"] = "CreateTime"
 		default: // the streams' owners say how they are kept
+			if t.Stream != nil && t.Stream.Table != nil { // the newest record of a key is never too old
+				c.Config["cleanup.policy"] = "compact"
+			}
 		}
 		out = append(out, c)
 	}
