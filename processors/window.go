@@ -74,6 +74,9 @@ func (w *windows) Lag() int64 {
 	if w.rule.Emit == rules.EmitChanges {
 		return -1
 	}
+	if w.rule.EndTimed() {
+		return w.lateness
+	}
 	return w.size + w.lateness
 }
 

@@ -145,7 +145,10 @@ func (r *checkedRule) compile() *Rule {
 	for _, rt := range r.routes {
 		route := rt.compile(c)
 		if i := route.TimeIndex; i >= 0 {
-			route.OwnTime = rt.fields[i].term != nil && !r.eventTime(rt.fields[i].term)
+			if t := rt.fields[i].term; t != nil {
+				route.EndTime = r.endTime(t)
+				route.OwnTime = !route.EndTime && !r.eventTime(t)
+			}
 		}
 		out.Routes = append(out.Routes, route)
 	}

@@ -17,10 +17,20 @@ func (r *checkedRule) eventTime(t *term) bool {
 	case opCond:
 		return r.eventTime(t.args[1]) && r.eventTime(t.args[2])
 	case opField:
+		if n := len(r.decl.lookups); n > 0 && t.input != n {
+			return false // a row has a time of its own
+		}
 		return r.decl.window == nil && r.decl.join == nil && r.timeField(t)
 	default:
 		return false
 	}
+}
+
+// endTime reports whether the value of a selected time is the end of a window that is written once, when it has closed: such
+// results hold from then on, and none of them comes later than the time that closes the window.
+func (r *checkedRule) endTime(t *term) bool {
+	w := r.decl.window
+	return r.emit == EmitFinal && w != nil && (w.Kind == Tumbling || w.Kind == Hopping) && t.op == opWindow && t.name == "end"
 }
 
 // timeField reports whether a field holds the time of the records' streams.

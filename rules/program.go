@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/millrace-io/millrace/schemas"
@@ -237,6 +238,11 @@ func (r *Rule) Condition(input int) *Expr {
 	return r.Where
 }
 
+// EndTimed reports whether all results have the end of their window for their event time.
+func (r *Rule) EndTimed() bool {
+	return !slices.ContainsFunc(r.Routes, func(rt Route) bool { return !rt.EndTime })
+}
+
 // Keeps reports whether the rule takes the input as a table: a record there replaces the one of its key.
 func (r *Rule) Keeps(input int) bool {
 	return r.Kind == TableJoining || r.Kind == Lookup && input < len(r.Lookups)
@@ -432,6 +438,8 @@ type Route struct {
 	TimeIndex int
 	// OwnTime says that the rule selects an event time of its own, not that of the record (or window) behind the result.
 	OwnTime bool
+	// EndTime says that the event time is the end of the window, which is not before that of its records.
+	EndTime bool
 }
 
 // Output says where one field of an output record comes from: Expr if not

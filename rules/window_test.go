@@ -183,6 +183,8 @@ func TestOwnTime(t *testing.T) {
 		{open, "now()", false},
 		{open, "p.occurred_at", true},
 		{open, "window.end", true},
+		{strings.ReplaceAll(open, "    emit: changes\n", ""), "window.end", false},
+		{strings.ReplaceAll(open, "    emit: changes\n", ""), "window.start", true},
 	} {
 		r := program(t, strings.ReplaceAll(c.rule, "TIME", "'"+c.time+"'")).Rules[0]
 		if got := r.Routes[0].OwnTime; got != c.want {

@@ -13,14 +13,14 @@ import (
 // of, numbers of any Go type, and times as milliseconds or as RFC 3339 text.
 //
 // Record by record, Compare demands the same records, as often as expected, in the same order per key and
-// SequenceField.
+// SequenceFields.
 func Compare(stream string, want, got []Record) []string {
-	field := SequenceField(stream)
-	wanted, found := sequences(want, field, nil), map[string][]item{}
+	fields := SequenceFields(stream)
+	wanted, found := sequences(want, fields, nil), map[string][]item{}
 	if len(want) > 0 {
-		found = sequences(got, field, want[0].Fields)
+		found = sequences(got, fields, want[0].Fields)
 	} else if len(got) > 0 {
-		found = sequences(got, field, got[0].Fields)
+		found = sequences(got, fields, got[0].Fields)
 	}
 	var diff []string
 	for _, name := range names(wanted, found) {
@@ -58,12 +58,12 @@ func present(want, got []item) (out []item) {
 	return out
 }
 
-// sequences groups records, as text, by key and the value of field. It keeps only the fields that are in like, if any.
-func sequences(records []Record, field string, like map[string]any) map[string][]item {
+// sequences groups records, as text, by key and the values of the fields by. It keeps only the fields that are in like, if any.
+func sequences(records []Record, by []string, like map[string]any) map[string][]item {
 	out := map[string][]item{}
 	for _, r := range records {
 		name := r.Key
-		if field != "" {
+		for _, field := range by {
 			name += fmt.Sprintf(" %v", r.Fields[field])
 		}
 		fields := make(map[string]any, len(r.Fields))

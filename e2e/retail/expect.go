@@ -20,7 +20,7 @@ type Record struct {
 }
 
 // Expect computes what the shipped rules make of rows, which are in the order of their times: per stream, the records to
-// be found in its topic, those of a key and SequenceField in their order.
+// be found in its topic, those of a key and SequenceFields in their order.
 func Expect(rows []Row) map[string][]Record {
 	out := map[string][]Record{
 		"commerce.purchases":     purchases(rows),
@@ -34,7 +34,11 @@ func Expect(rows []Row) map[string][]Record {
 		"preference.visits":      visits(rows),
 		"risk.spend":             spend(rows),
 		"risk.regrets":           regrets(rows),
+		"inventory.catalogue":    catalogue(rows),
 	}
+	articles := newVersions(out["inventory.catalogue"], 0)
+	out["risk.refunds"] = refunds(out["risk.regrets"], articles)
+	out["preference.context"] = contexts(out["preference.interests"], articles, newVersions(out["inventory.seasons"], 2*day))
 	small, large := cancellation(rows)
 	changes := out["preference.changes"]
 	out["risk.signals"] = slices.Concat(small, newCountry(changes), spendSurge(changes))
@@ -55,22 +59,24 @@ func Least(records []Record) (n int) {
 	return n
 }
 
-// SequenceField names the field that, together with the key, makes an ordered sequence of a stream's records: their
-// order is determined, while records that differ in it may come in any order. It is "" where the key alone does.
-func SequenceField(stream string) string {
+// SequenceFields names the fields that, together with the key, make an ordered sequence of a stream's records: their
+// order is determined, while records that differ in one of them may come in any order. Where there are none the key alone does.
+func SequenceFields(stream string) []string {
 	switch stream {
 	case "preference.changes":
-		return "attribute" // one rule per attribute
+		return []string{"attribute"} // one rule per attribute
 	case "risk.signals":
-		return "factor" // one rule per factor, or an exclusive pair of factors
+		return []string{"factor"} // one rule per factor, or an exclusive pair of factors
 	case "risk.spend":
-		return "span" // one rule per span
-	case "risk.regrets":
-		return "stock_code" // of one article they come in the order of the second row
+		return []string{"span"} // one rule per span
+	case "risk.regrets", "preference.context":
+		return []string{"stock_code"} // of one article they come in the order of the rows
+	case "risk.refunds":
+		return []string{"stock_code", "purchase", "bought_at", "quantity", "amount"} // pairs of one time are told apart by their ids alone
 	case "inventory.reservations", "inventory.returns", "inventory.adjustments":
-		return "customer_id" // re-keyed: the key of the records they come from
+		return []string{"customer_id"} // re-keyed: the key of the records they come from
 	default:
-		return ""
+		return nil
 	}
 }
 
@@ -236,19 +242,22 @@ func movement(rows []Row, kinds ...string) (out []Record) {
 	return out
 }
 
-// demand takes sales of an article by their times; of one time, by the customer, and those of a customer as in the file.
+// sales are the sales of articles by their times; of one time, by the customer, and those of a customer as in the file.
+func sales(rows []Row) []Row {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return !r.Goods() || !r.Sold() })
+	slices.SortStableFunc(rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.Customer, b.Customer))
+	})
+	return rows
+}
+
 func demand(rows []Row) (out []Record) {
 	type state struct {
 		units, orders, largest int64
 		revenue                sum
 	}
 	states := map[string]*state{}
-	for _, r := range slices.SortedStableFunc(slices.Values(rows), func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.Customer, b.Customer))
-	}) {
-		if !r.Goods() || !r.Sold() {
-			continue
-		}
+	for _, r := range sales(rows) {
 		st := at(states, r.StockCode)
 		st.units += r.Quantity
 		st.orders++

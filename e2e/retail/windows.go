@@ -72,6 +72,9 @@ func seasons(rows []Row) []Record {
 			"revenue": revenue.value(),
 		}
 	})
+	for _, r := range all {
+		r.Fields["occurred_at"] = r.Fields["end"]
+	}
 	return slices.DeleteFunc(all, func(r Record) bool { return r.Fields["orders"].(int64) < 10 })
 }
 
