@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -220,12 +221,58 @@ func (r *ruleChecker) asOf(l lookupDecl, s *scope, f *facts) *term {
 	return nil
 }
 
+// keeps reports whether the rule takes the input as a table.
+func (r *checkedRule) keeps(input int) bool {
+	return r.kind == TableJoining || r.kind == Lookup && input < len(r.decl.lookups)
+}
+
+// rowFields are the fields that are kept of a row whether or not a rule reads them: all but the context fields, so that a rule
+// that reads another one tomorrow finds it in the rows of today.
+func rowFields(s *Stream) []string {
+	var out []string
+	typ := s.Schema.Type()
+	for i := range typ.Fields {
+		if f := &typ.Fields[i]; contextField(f) == NoContext {
+			out = append(out, f.Name)
+		}
+	}
+	return out
+}
+
+// readRow notes that rows are kept.
+func (d *streamDecl) readRow() {
+	for _, f := range rowFields(d.stream) {
+		d.read(f)
+	}
+}
+
+// rows lists per table what is kept of its rows: the paths that are read, and rowFields.
+func (r *checkedRule) rows() [][]string {
+	out := r.pairs()
+	for i, in := range r.inputs {
+		if !r.keeps(i) {
+			continue
+		}
+		all := map[string]bool{}
+		for _, path := range append(out[i], rowFields(in.stream)...) {
+			all[path] = true
+		}
+		for path := range all { // what lies in a field that is kept is kept
+			if top, _, nested := strings.Cut(path, "."); nested && all[top] {
+				delete(all, path)
+			}
+		}
+		out[i] = sortedKeys(all)
+	}
+	return out
+}
+
 // lookups is what the rule looks up, nil for none.
 func (r *checkedRule) lookups(c *compiler) []Found {
 	if r.kind != Lookup {
 		return nil
 	}
-	reads := r.pairs()
+	reads := r.rows()
 	out := make([]Found, len(r.decl.lookups))
 	for i, l := range r.decl.lookups {
 		out[i] = Found{AsOf: c.expr(r.asOf[i]), Left: l.left, Reads: slices.Clone(reads[i])}

@@ -96,6 +96,11 @@ func (r *checkedRule) terms(f func(*term)) {
 
 // reads notes in the streams which paths the rule reads.
 func (r *checkedRule) reads() {
+	for i, in := range r.inputs {
+		if r.keeps(i) {
+			in.readRow()
+		}
+	}
 	r.terms(func(t *term) {
 		t.uses(func(t *term) bool {
 			if t.op == opField {

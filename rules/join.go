@@ -7,7 +7,7 @@ func (r *checkedRule) join(c *compiler) *Join {
 	if r.decl.join == nil {
 		return nil
 	}
-	j := &Join{Type: r.decl.join.kind, Within: r.within, On: c.expr(r.on), Reads: r.pairs()}
+	j := &Join{Type: r.decl.join.kind, Within: r.within, On: c.expr(r.on), Reads: r.rows()}
 	if r.kind == TableJoining {
 		j.Within = nil
 	}

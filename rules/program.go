@@ -252,7 +252,7 @@ func (r *Rule) Keeps(input int) bool {
 type Found struct {
 	AsOf  *Expr    // ms since the epoch: the version that held then; nil = the newest row processed so far
 	Left  bool     // without a row the record of the table is null; otherwise there is no result
-	Reads []string // the paths that Having and Routes read of the row: all that has to be kept of it
+	Reads []string // the paths that are kept of a row: its fields but for context fields, and what Having and Routes read of those
 }
 
 // WindowKind says how an aggregate cuts time.
@@ -340,6 +340,7 @@ type Join struct {
 	Where  []*Expr  // per input, bool: whether a record takes part at all; nil = every one does
 	On     *Expr    // bool, of a record of every input: whether they match; nil = they do
 	// Reads are per input the paths that On, Having and Routes read of its records: all that has to be kept of one that waits.
+	// Of a row of a table all fields are kept but for context fields that are not read.
 	Reads [][]string
 }
 
