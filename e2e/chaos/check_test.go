@@ -31,7 +31,7 @@ func perfect() (*Ledger, *Observed) {
 		out.id = fmt.Sprintf("id-%d", n)
 		o.outputs[stream] = append(o.outputs[stream], out)
 	}
-	tallies, shops := map[string]Running{}, map[string]Running{}
+	tallies, shops, scores, before := map[string]Running{}, map[string]Running{}, map[string]Running{}, map[string]*Event{}
 	for i := range 600 {
 		e, p := g.Next()
 		if p != nil {
@@ -39,6 +39,7 @@ func perfect() (*Ledger, *Observed) {
 			o.dead[position(0, int64(i))] = []string{string(p.Value)}
 			continue
 		}
+		e.At = int64(i) * 30
 		l.Sent(e)
 		id := identity(e.Account, e.Seq)
 		if passes(e.Amount) {
@@ -55,6 +56,23 @@ func perfect() (*Ledger, *Observed) {
 		s = Running{s.N + 1, s.Total + e.Amount}
 		shops[e.Shop] = s
 		put(streamShops, output{identity: identity(e.Shop, s.N), content: fmt.Sprintf("total %d at %s", s.Total, id), order: s.N, key: e.Shop})
+		put(streamKnown, output{identity: id, content: fmt.Sprintf("%d of %d", t.Total, t.N), order: e.Seq, key: e.Account})
+		put(streamPlaces, output{identity: id, content: fmt.Sprintf("%d of %d", s.Total, s.N), key: e.Account})
+		score := scores[e.Account]
+		stand := func() {
+			put(streamStands, output{identity: fmt.Sprintf("%s/%d", identity(e.Account, t.N), score.N), content: fmt.Sprintf("%d and %d", t.Total, score.Total), order: t.N, key: e.Account})
+		}
+		stand()
+		if passes(e.Amount) {
+			score = Running{score.N + 1, score.Total + e.Amount}
+			scores[e.Account] = score
+			put(streamScores, output{identity: identity(e.Account, score.N), content: fmt.Sprintf("total %d at seq %d", score.Total, e.Seq), order: score.N, key: e.Account})
+			stand()
+		}
+		if b := before[e.Account]; b != nil && e.At <= b.At+linkSpan {
+			put(streamLinks, output{identity: id, content: fmt.Sprintf("%d after %d", e.Amount+b.Amount, b.Seq), order: e.Seq, key: e.Account})
+		}
+		before[e.Account] = e
 	}
 	for k, r := range tallies {
 		o.cells[k+"\x00chaos.tally\x00all"] = cell(r)

@@ -14,6 +14,7 @@ type Event struct {
 	Seq           int64 // of the account, from 1
 	Amount        int64
 	Lines         int
+	At            int64 // event time in ms: it rises with Seq
 }
 
 // Poison is a record that nobody can read.
@@ -84,7 +85,7 @@ func (e *Event) fields(sent int64) []any {
 	for i := range lines {
 		lines[i] = map[string]any{"item": item(i), "quantity": e.Seq + int64(i)}
 	}
-	return []any{e.Account + "/" + strconv.FormatInt(e.Seq, 10), sent / 1000, e.Account, e.Shop, e.Seq, e.Amount, sent, lines}
+	return []any{e.Account + "/" + strconv.FormatInt(e.Seq, 10), e.At, e.Account, e.Shop, e.Seq, e.Amount, sent, lines}
 }
 
 func item(i int) string { return "item-" + strconv.Itoa(i) }

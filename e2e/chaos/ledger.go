@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -12,20 +14,25 @@ type Ledger struct {
 	events  []*Event
 	poisons map[string]string // value by position in the events topic
 	outputs int               // that must come out, dead letters included
+	last    map[string]int64  // event time of the last event of an account
 }
 
 // NewLedger returns an empty ledger.
-func NewLedger() *Ledger { return &Ledger{poisons: map[string]string{}} }
+func NewLedger() *Ledger { return &Ledger{poisons: map[string]string{}, last: map[string]int64{}} }
 
 // Sent notes an event before it is sent: the generator gives up on none.
 func (l *Ledger) Sent(e *Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, e)
-	l.outputs += e.Lines + 2
+	l.outputs += e.Lines + 5 // tally, shop, known, place, standing
 	if passes(e.Amount) {
+		l.outputs += 3 // passed, score, standing
+	}
+	if last, ok := l.last[e.Account]; ok && e.At <= last+linkSpan {
 		l.outputs++
 	}
+	l.last[e.Account] = e.At
 }
 
 // Poisoned notes a poison record with the position that the broker gave it.
@@ -67,10 +74,14 @@ func (l *Ledger) expect() *expected {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x := &expected{
-		streams: map[string]map[string]string{streamPassed: {}, streamLines: {}, streamTallies: {}, streamShops: {}},
+		streams: map[string]map[string]string{},
 		tallies: map[string]Running{}, shops: map[string]Running{},
 		amounts: map[string]int64{}, inShop: map[string]string{}, poisons: l.poisons,
 	}
+	for _, stream := range []string{streamPassed, streamLines, streamTallies, streamShops, streamScores, streamLinks, streamKnown, streamPlaces, streamStands} {
+		x.streams[stream] = map[string]string{}
+	}
+	scores, before := map[string]Running{}, map[string]*Event{}
 	for _, e := range l.events {
 		id := identity(e.Account, e.Seq)
 		x.amounts[id], x.inShop[id] = e.Amount, e.Shop
@@ -88,8 +99,45 @@ func (l *Ledger) expect() *expected {
 		s = Running{s.N + 1, s.Total + e.Amount}
 		x.shops[e.Shop] = s
 		x.streams[streamShops][identity(e.Shop, s.N)] = ""
+		x.streams[streamKnown][id] = fmt.Sprintf("%d of %d", t.Total, t.N)
+		score := scores[e.Account]
+		x.stand(e.Account, t, score)
+		if passes(e.Amount) {
+			score = Running{score.N + 1, score.Total + e.Amount}
+			scores[e.Account] = score
+			x.streams[streamScores][identity(e.Account, score.N)] = fmt.Sprintf("total %d at seq %d", score.Total, e.Seq)
+			x.stand(e.Account, t, score)
+		}
+		if b := before[e.Account]; b != nil && e.At <= b.At+linkSpan {
+			x.streams[streamLinks][id] = fmt.Sprintf("%d after %d", e.Amount+b.Amount, b.Seq)
+		}
+		before[e.Account] = e
 	}
+	x.place(l.events)
 	return x
+}
+
+// stand notes what the two totals of an account say together.
+func (x *expected) stand(account string, tally, score Running) {
+	x.streams[streamStands][fmt.Sprintf("%s/%d", identity(account, tally.N), score.N)] = fmt.Sprintf("%d and %d", tally.Total, score.Total)
+}
+
+// place notes what the total of each event's shop was at its time: with all events of that time, in whatever partition.
+func (x *expected) place(events []*Event) {
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b *Event) int { return cmp.Compare(a.At, b.At) })
+	shops := map[string]Running{}
+	for from := 0; from < len(events); {
+		to := from
+		for ; to < len(events) && events[to].At == events[from].At; to++ {
+			s := shops[events[to].Shop]
+			shops[events[to].Shop] = Running{s.N + 1, s.Total + events[to].Amount}
+		}
+		for _, e := range events[from:to] {
+			x.streams[streamPlaces][identity(e.Account, e.Seq)] = fmt.Sprintf("%d of %d", shops[e.Shop].Total, shops[e.Shop].N)
+		}
+		from = to
+	}
 }
 
 func identity(key string, n int64) string { return fmt.Sprintf("%s/%d", key, n) }

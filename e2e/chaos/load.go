@@ -50,15 +50,17 @@ func (l *Load) run(ctx context.Context, brokers []string) error {
 			failed = fmt.Errorf("load: %w", err)
 		}
 	}
+	times := eventTimes{map[int32]int64{}, map[string]int64{}}
 	send := func() {
 		e, poison := l.generator.Next()
 		r := &kgo.Record{Topic: l.stream.Topic}
 		if poison != nil {
 			r.Key, r.Value = []byte(poison.Key), poison.Value
 		} else {
-			l.ledger.Sent(e)
 			r.Key = []byte(e.Account)
 			now := time.Now()
+			e.At = times.next(schemas.Partition(r.Key, l.partitions), e.Account, now.UnixMilli())
+			l.ledger.Sent(e)
 			if l.sent != nil {
 				l.sent(e, now)
 			}
@@ -101,4 +103,16 @@ func (l *Load) run(ctx context.Context, brokers []string) error {
 	mu.Lock()
 	defer mu.Unlock()
 	return failed
+}
+
+// eventTimes gives events their times: those of an account differ, and in no partition do they go back.
+type eventTimes struct {
+	partition map[int32]int64
+	account   map[string]int64
+}
+
+func (t eventTimes) next(partition int32, account string, now int64) int64 {
+	at := max(now, t.partition[partition], t.account[account]+1)
+	t.partition[partition], t.account[account] = at, at
+	return at
 }

@@ -159,12 +159,24 @@ func readOutput(stream string, m map[string]any) (output, error) {
 	case streamLines:
 		out = output{key: str("account"), order: num("seq"), content: strconv.FormatInt(num("quantity"), 10)}
 		out.identity = identity(out.key, out.order) + "/" + str("item")
-	case streamTallies:
+	case streamTallies, streamScores:
 		out = output{key: str("account"), order: num("n"), content: fmt.Sprintf("total %d at seq %d", num("total"), num("seq"))}
 		out.identity = identity(out.key, out.order)
 	case streamShops:
 		out = output{key: str("shop"), order: num("n"), content: fmt.Sprintf("total %d at %s", num("total"), identity(str("account"), num("seq")))}
 		out.identity = identity(out.key, out.order)
+	case streamLinks:
+		out = output{key: str("account"), order: num("seq"), content: fmt.Sprintf("%d after %d", num("amount"), num("before"))}
+		out.identity = identity(out.key, out.order)
+	case streamKnown, streamPlaces:
+		out = output{key: str("account"), order: num("seq"), content: fmt.Sprintf("%d of %d", num("total"), num("n"))}
+		out.identity = identity(out.key, out.order)
+		if stream == streamPlaces { // those of an account come from several partitions
+			out.order = 0
+		}
+	case streamStands:
+		out = output{key: str("account"), order: num("n"), content: fmt.Sprintf("%d and %d", num("total"), num("worth"))}
+		out.identity = fmt.Sprintf("%s/%d", identity(out.key, out.order), num("passed"))
 	default:
 		return out, fmt.Errorf("nothing is known of %s", stream)
 	}

@@ -43,7 +43,15 @@ const (
 	streamLines   = "chaos.lines"
 	streamTallies = "chaos.tallies"
 	streamShops   = "chaos.shops"
+	streamScores  = "chaos.scores"
+	streamLinks   = "chaos.links"
+	streamKnown   = "chaos.known"
+	streamPlaces  = "chaos.places"
+	streamStands  = "chaos.standings"
 )
+
+// linkSpan is how far apart two events of an account are at most that rule link pairs, in ms.
+const linkSpan = 10_000
 
 // passes is the filter of rule pass, in Go: a second opinion.
 func passes(amount int64) bool { return amount >= 50 }
