@@ -199,5 +199,9 @@ func (w *lookup) emit(e *Event, entity string, c schemas.Context, r *Result) err
 	if err != nil {
 		return err
 	}
-	return complete(w.rule, rt, fields, x, e.Time, r)
+	if err := complete(w.rule, rt, fields, x, e.Time, r); err != nil {
+		return err
+	}
+	r.Outputs[len(r.Outputs)-1].Fan = fanOne
+	return nil
 }

@@ -163,7 +163,8 @@ type Output struct {
 	Key     string
 	Time    int64           // event time in ms
 	ID      string          // the deterministic event id
-	Ordinal int             // position among the outputs of one step
+	Ordinal int64           // position among the outputs of one step, or of all with the origin: see Place
+	Fan     int64           // how many outputs a record may bring, 0 if Ordinal says it all
 	Fields  []any           // by position in the output's schema; RecordedAt holds schemas.Default until the runtime stamps it
 	Stamp   int             // position of recorded_at in Fields, -1 without one
 	Context schemas.Context // of the derived event; RecordedAt is 0
@@ -171,6 +172,23 @@ type Output struct {
 	Cause   string          // with Due: the origin's key, which is the entity
 	Due     int64           // the origin's offset, of a result that goes back to no single record: a deadline, or the time of a match; else 0
 }
+
+// Place is where the output stands among those of the rule that go back to the same origin. Several records of one origin may
+// come to a rule, each with a place of its own, and what they bring keeps their order. input and place are those of the record
+// that was stepped.
+func (o *Output) Place(input int, place int64) int64 {
+	if o.Fan == 0 {
+		return o.Ordinal
+	}
+	return int64(input)<<48 + place*o.Fan + o.Ordinal
+}
+
+// The values of Output.Fan.
+const (
+	fanOne  = 1
+	fanTwo  = 2
+	fanMany = 1 << 12
+)
 
 // Result collects what a step did. It is reused: Reset keeps the memory.
 type Result struct {

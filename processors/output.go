@@ -90,7 +90,7 @@ func complete(rule *rules.Rule, rt *route, fields []any, c schemas.Context, at i
 		}
 	}
 	r.Outputs = append(r.Outputs, Output{
-		Stream: rt.Stream, Key: key, Time: time, ID: c.EventID, Ordinal: len(r.Outputs),
+		Stream: rt.Stream, Key: key, Time: time, ID: c.EventID, Ordinal: int64(len(r.Outputs)),
 		Fields: fields, Stamp: rt.stamp, Context: c,
 	})
 	return nil

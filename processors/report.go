@@ -184,9 +184,15 @@ func (o *reporter) write(v *view, p *pane, a *answer, n int64, r *Result) error 
 	if err := complete(o.rule, a.route, a.fields, c, a.at, r); err != nil {
 		return err
 	}
-	if v.due != 0 {
-		out := &r.Outputs[len(r.Outputs)-1]
+	switch out := &r.Outputs[len(r.Outputs)-1]; {
+	case v.due != 0:
 		out.Cause, out.Due = v.entity, v.due
+	case o.rule.Window == nil:
+		out.Ordinal = n
+	case o.rule.Window.Kind == rules.Counting:
+		out.Ordinal = v.number
+	default:
+		out.Fan = fanMany
 	}
 	return nil
 }

@@ -285,7 +285,7 @@ func (w *tableJoin) write(x *statement, deleted bool) error {
 	if deleted {
 		out.Delete, out.Time = true, x.at
 	}
-	if w.change.due != 0 {
+	if out.Fan = fanTwo; w.change.due != 0 {
 		out.Cause, out.Due = w.entity, w.change.due
 	}
 	return nil

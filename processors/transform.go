@@ -87,5 +87,12 @@ func (t *transform) emit(e *Event, ordinal int, r *Result) error {
 	}
 	id := schemas.EventID(t.rule.ID, t.rule.Version, e.Key, cause.EventID, strconv.Itoa(ordinal))
 	c := derive(t.rule, rt, cause, id, e.Time, 1, cause.EventID)
-	return complete(t.rule, rt, fields, c, e.Time, r)
+	if err := complete(t.rule, rt, fields, c, e.Time, r); err != nil {
+		return err
+	}
+	out := &r.Outputs[len(r.Outputs)-1]
+	if out.Fan = fanOne; t.rule.Each != nil {
+		out.Fan = fanMany
+	}
+	return nil
 }

@@ -113,7 +113,7 @@ func (w *windows) changes(entity string, e *Event, old *pane, r *Result) error {
 	}
 	slices.Reverse(r.Outputs[written:])
 	for i := range r.Outputs {
-		r.Outputs[i].Ordinal = i
+		r.Outputs[i].Ordinal = int64(i)
 	}
 	return nil
 }

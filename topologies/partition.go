@@ -386,7 +386,7 @@ func deadCode(err error) string {
 // rule runs one rule on a record that read has decoded; t is nil for a rule without state. All of the step's outputs are
 // encoded before anything of it is applied: a failing rule leaves no trace of the record, and other rules are not touched.
 func (p *partition) rule(u use, t *ruleTask, op processors.Operator, c *ruleCounts, a *arrival) error {
-	a.event.Input = u.Input
+	a.event.Input, a.source.input = u.Input, u.Input
 	r := &p.result
 	r.Reset()
 	s, m := a.source.stepper, a.source.message

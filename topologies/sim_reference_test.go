@@ -86,6 +86,12 @@ func (x simArrival) compare(y simArrival) int {
 	return cmp.Or(c, cmp.Compare(x.rule, y.rule), cmp.Compare(x.ordinal, y.ordinal), cmp.Compare(x.id, y.id))
 }
 
+// simFan is how many results of a record the order leaves room for.
+const simFan = 1 << 12
+
+// place is that of the i-th result of the record among those of one origin, where a record brings at most fan.
+func (x simArrival) place(fan, i int64) int64 { return int64(x.input)<<48 + x.ordinal*fan + i }
+
 func (ref *simReference) rule(r *simRule) {
 	compiled := ref.shape.set.Rule(r.id())
 	var in []simArrival
@@ -152,7 +158,10 @@ func (ref *simReference) distinct(r *simRule, in []simArrival) (out []simArrival
 func (ref *simReference) transform(r *simRule, rule *rules.Rule, in []simArrival) {
 	for _, e := range in {
 		for i := range max(1, r.each) {
-			out := &simEvent{a: e.a, b: e.b, v: e.v, x: e.x, at: e.at, origin: e.origin, rule: rule.ID, ordinal: i}
+			out := &simEvent{a: e.a, b: e.b, v: e.v, x: e.x, at: e.at, origin: e.origin, rule: rule.ID, ordinal: e.place(1, i)}
+			if r.each > 0 {
+				out.ordinal = e.place(simFan, i)
+			}
 			if r.flip {
 				out.a, out.b = out.b, out.a
 			}
@@ -180,6 +189,7 @@ func (ref *simReference) running(r *simRule, rule *rules.Rule, key string, in []
 			last = now
 		}
 		n++
+		out.ordinal = int64(n)
 		out.id = schemas.EventID(rule.ID, rule.Version, key, "all", strconv.Itoa(n))
 		ref.write(r, out)
 	}

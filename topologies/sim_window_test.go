@@ -65,7 +65,7 @@ func (w *simWindows) counting(in []simArrival) {
 	n := int(w.window.N)
 	for number := 1; number*n <= len(in); number++ {
 		part := in[(number-1)*n : number*n]
-		w.put(w.result(w.key, part), part[n-1].origin, 0, int64(number), 1)
+		w.put(w.result(w.key, part), part[n-1].origin, int64(number), int64(number), 1)
 	}
 }
 
@@ -110,7 +110,7 @@ func (w *simWindows) take(in []simArrival) {
 	if w.emit != rules.EmitChanges {
 		return
 	}
-	ordinal := int64(0)
+	ordinal := e.place(simFan, 0)
 	for _, x := range w.open {
 		if x.start <= e.at && e.at <= x.end && x.news {
 			x.news = false
@@ -179,7 +179,7 @@ func (w *simWindows) session(e simArrival) {
 	if w.emit != rules.EmitChanges {
 		return
 	}
-	ordinal := int64(0)
+	ordinal := e.place(simFan, 0)
 	out := w.result(w.key, x.in)
 	said := strconv.Itoa(w.route(out)) + out.selected()
 	if said == before.said {

@@ -18,6 +18,7 @@ type source struct {
 	body      []byte
 	record    schemas.Record
 	at        int64
+	input     int // position in the rule that is stepped
 
 	read    bool
 	err     error

@@ -164,14 +164,16 @@ func (w *writer) headers(p *partition, cause *source, t *target, rule *rules.Rul
 	add(schemas.HeaderTime, w.buf[at:len(w.buf):len(w.buf)])
 	add(schemas.HeaderSubject, w.text(o.Context.Entity))
 	add(schemas.HeaderContentType, w.run.runner.constants.contentType)
-	h := schemas.Writer{Name: rule.ID, Partition: p.number, Ordinal: int64(o.Ordinal)}
+	h := schemas.Writer{Name: rule.ID, Partition: p.number, Ordinal: o.Ordinal}
 	if cause != nil {
 		if trace := header(cause.message, schemas.HeaderTrace); len(trace) > 0 && len(trace) <= 64 {
 			add(schemas.HeaderTrace, trace)
 		}
 		h.Name, h.Origin = writerName(rule, cause.stepper.Stream), *cause.origin()
+		h.Ordinal = o.Place(cause.input, cause.writer.Ordinal)
 	}
 	if cause == nil || o.Due != 0 {
+		h.Ordinal = o.Ordinal
 		h.Origin = schemas.Origin{Stream: rule.ID, Key: o.Cause, Offset: o.Due}
 	}
 	if shared.timed {

@@ -28,6 +28,10 @@ func Expect(day []Event) map[string]map[string]int {
 	}
 	x.lines(clean)
 	x.users(all)
+	visits := slices.DeleteFunc(slices.Clone(events), func(e Event) bool { return e.Order != "" })
+	x.seen(clean, visits)
+	x.shops(clean, visits)
+	x.growth(clean)
 	return x
 }
 
@@ -53,6 +57,14 @@ func Fields(stream string) []string {
 		return []string{"start", "end", "n", "units"}
 	case "replay.activity":
 		return []string{"orders", "visits"}
+	case "replay.seen":
+		return []string{"shop", "order", "at"}
+	case "replay.busy":
+		return []string{"shop", "n"}
+	case "replay.shop_visits":
+		return []string{"n"}
+	case "replay.growth", "replay.shop_boths":
+		return []string{"one", "other"}
 	default:
 		return nil
 	}

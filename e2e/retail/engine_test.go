@@ -256,10 +256,11 @@ func (h *hop) finish(t *testing.T, cause processors.Position) {
 	h.task.Applied(r.Changes)
 	for _, o := range r.Outputs {
 		p := cause
+		p.Ordinal = o.Place(cause.Input, cause.Ordinal)
 		if o.Cause != "" {
-			p = processors.Position{Stream: h.rule.ID, Key: o.Cause, Offset: o.Due}
+			p = processors.Position{Stream: h.rule.ID, Key: o.Cause, Offset: o.Due, Ordinal: o.Ordinal}
 		}
-		p.Time, p.Rule, p.Ordinal, p.Event = o.Time, h.rule.ID, int64(o.Ordinal), o.ID
+		p.Time, p.Rule, p.Event = o.Time, h.rule.ID, o.ID
 		if o.Stamp >= 0 {
 			o.Fields[o.Stamp] = int64(0)
 		}
