@@ -25,16 +25,17 @@ type joinCase struct {
 }
 
 type joinOperator struct {
-	Kind      string
-	Sides     string
-	Type      string
-	BeforeMS  int64 `json:"before_ms"`
-	AfterMS   int64 `json:"after_ms"`
-	GraceMS   int64 `json:"grace_ms"`
-	Unmatched string
-	Self      bool   // each input is one record of the one stream
-	Table     string // latest or versioned
-	HistoryMS int64  `json:"history_retention_ms"`
+	Kind       string
+	Sides      string
+	Type       string
+	BeforeMS   int64 `json:"before_ms"`
+	AfterMS    int64 `json:"after_ms"`
+	GraceMS    int64 `json:"grace_ms"`
+	Unmatched  string
+	Self       bool   // each input is one record of the one stream
+	ForeignKey string `json:"fk"` // the field of left records with the key of the right ones
+	Table      string // latest or versioned
+	HistoryMS  int64  `json:"history_retention_ms"`
 }
 
 // stream reports whether the side is a stream, not a table.
@@ -47,6 +48,10 @@ func joinCaseOf(t *testing.T, raw []byte) {
 	decodeCase(t, raw, &c)
 	if reason := c.rejected(); reason != "" {
 		t.Skip(reason)
+	}
+	if c.Operator.Sides == "table-table-fk" {
+		foreignOf(t, &c)
+		return
 	}
 	rule, err := c.compile()
 	if err != nil {
@@ -175,6 +180,11 @@ func (c *joinCase) play(t *testing.T, rule *rules.Rule) []caseResult {
 	if len(p.dead) > 0 {
 		t.Fatalf("dead letters: %v", p.dead)
 	}
+	return resultsOf(p)
+}
+
+// resultsOf are the results that a player has seen.
+func resultsOf(p *player) []caseResult {
 	results := make([]caseResult, len(p.played))
 	for i, o := range p.played {
 		text := func(v any) any {

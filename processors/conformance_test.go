@@ -130,10 +130,10 @@ func (c *caseHead) skip() string {
 		return ""
 	case "join":
 		switch c.Operator.Sides {
-		case "stream-stream", "stream-table", "table-table":
+		case "stream-stream", "stream-table", "table-table", "table-table-fk":
 			return ""
 		}
-		return c.Operator.Sides + " joins are not there yet"
+		return fmt.Sprintf("joins of sides %q are not there yet", c.Operator.Sides)
 	case "":
 		return "detection is not there yet"
 	default:

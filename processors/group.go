@@ -10,11 +10,12 @@ import (
 
 // The version byte of a cell says what it is. testdata/state holds examples of each.
 const (
-	formatGroup1 = 1 // an aggregate without a window, up to 0.1
-	formatGroup  = 2
-	formatHead   = 3 // of a series
-	formatChunk  = 4 // of a series
-	formatRun    = 5 // a counting window
+	formatGroup1  = 1 // an aggregate without a window, up to 0.1
+	formatGroup   = 2
+	formatHead    = 3 // of a series
+	formatChunk   = 4 // of a series
+	formatRun     = 5 // a counting window
+	formatForeign = 6 // a row of a join by a foreign key
 )
 
 var errCell = errors.New("damaged cell")

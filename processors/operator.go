@@ -71,6 +71,12 @@ func newOperator(rule *rules.Rule) (Operator, error) {
 		return newLookup(rule)
 	case rules.TableJoining:
 		return newTableJoin(rule)
+	case rules.Asking:
+		return newAsking(rule)
+	case rules.Answering:
+		return newAnswering(rule)
+	case rules.ForeignJoining:
+		return newForeignJoin(rule)
 	}
 	return nil, fmt.Errorf("rule %s: no operator for kind %v", rule.ID, rule.Kind)
 }

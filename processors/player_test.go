@@ -165,20 +165,12 @@ func (p *player) keep(r *Result) {
 	}
 	for _, o := range r.Outputs {
 		x := played{Output: o, Fields: map[string]any{}, After: p.read}
-		for i, f := range p.route(o.Stream).Fields {
-			x.Fields[f.Name] = o.Fields[i]
+		fields := o.Stream.Schema.Type().Fields
+		for i := range o.Fields { // a deletion has none
+			x.Fields[fields[i].Name] = o.Fields[i]
 		}
 		p.played = append(p.played, x)
 	}
-}
-
-func (p *player) route(s *rules.Stream) *rules.Route {
-	for i := range p.rule.Routes {
-		if p.rule.Routes[i].Stream == s {
-			return &p.rule.Routes[i]
-		}
-	}
-	return nil
 }
 
 // restart hands the partition over: only what a commit would have written is left.
@@ -235,6 +227,15 @@ func (p *player) left() int {
 
 // load compiles the one rule of a rule file over streams and schemas that are given as text.
 func load(schemaTexts map[string]string, streams, body string) (*rules.Rule, error) {
+	set, err := loadSet(schemaTexts, streams, body)
+	if err != nil {
+		return nil, err
+	}
+	return set.Rules[0], nil
+}
+
+// loadSet compiles rules of the domain case.
+func loadSet(schemaTexts map[string]string, streams, body string) (*rules.Set, error) {
 	files := fstest.MapFS{}
 	for name, text := range schemaTexts {
 		files[name] = &fstest.MapFile{Data: []byte(text)}
@@ -243,14 +244,10 @@ func load(schemaTexts map[string]string, streams, body string) (*rules.Rule, err
 	if err != nil {
 		return nil, err
 	}
-	set, err := rules.Load(fstest.MapFS{
+	return rules.Load(fstest.MapFS{
 		"case/streams.yaml": {Data: []byte(streams)},
 		"case/rules.yaml":   {Data: []byte(body)},
 	}, rules.Options{Catalog: catalog})
-	if err != nil {
-		return nil, err
-	}
-	return set.Rules[0], nil
 }
 
 // codec makes events of values, as records come: encoded by the stream's schema and decoded into what rules read.

@@ -73,7 +73,7 @@ func (w *tableJoin) Step(s State, e *Event, r *Result) error {
 	enter(&w.env, e)
 	r.Looked = 1
 	x := w.sides[e.Input]
-	there, err := w.takesPart(e)
+	there, err := takesPart(w.rule, &w.env, e)
 	if err != nil {
 		return err
 	}
@@ -114,12 +114,12 @@ func (w *tableJoin) Step(s State, e *Event, r *Result) error {
 }
 
 // takesPart reports whether the record is a row: one that its side's conditions refuse counts like a deletion.
-func (w *tableJoin) takesPart(e *Event) (bool, error) {
+func takesPart(rule *rules.Rule, env *rules.Env, e *Event) (bool, error) {
 	if e.Record.IsNull() {
 		return false, nil
 	}
-	c := w.rule.Join.Where[e.Input]
-	return c == nil || c.Bool(&w.env), evalError(w.rule, &w.env)
+	c := rule.Join.Where[e.Input]
+	return c == nil || c.Bool(env), evalError(rule, env)
 }
 
 func (w *tableJoin) open(s State, entity string, r *Result) error {

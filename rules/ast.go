@@ -108,6 +108,7 @@ type joinDecl struct {
 	within   *yaml.Node // the key; nil: there is none
 	bounds   []boundsDecl
 	tables   bool
+	on       *yaml.Node // the key of the second table, made of a row of the first; nil: both have one key
 }
 
 // lookupDecl is one table of a `lookup:`.

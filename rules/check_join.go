@@ -50,6 +50,9 @@ func (r *ruleChecker) joinClauses(out *checkedRule) {
 			r.isTable(in, d.from[i].stream)
 		}
 	}
+	if d.join.on != nil {
+		r.foreignClauses(out)
+	}
 }
 
 // inputsRead reports whether every entry of `from` could be read.
@@ -97,6 +100,8 @@ func (r *ruleChecker) joining(out *checkedRule, s *scope) {
 	before.noWindow = r.noWindow()
 	proven := r.pairs(out, &before)
 	switch {
+	case d.join.tables && d.join.on != nil:
+		r.foreignKey(out, &before, proven.alone())
 	case d.join.tables:
 		r.byTables(out, &before)
 	case d.by != nil:

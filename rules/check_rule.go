@@ -29,6 +29,7 @@ type checkedRule struct {
 	alone     []*term // of a join, per input: which records take part
 	on        *term   // of a join: which records match
 	asOf      []*term // of a lookup, per table
+	foreign   *term   // of a table join: the key of the second table
 	having    *term
 	emit      Emit
 	routes    []checkedRoute

@@ -33,7 +33,15 @@ func compileSet(c *setChecker, checked []*checkedRule) (*Set, error) {
 		set.Streams = append(set.Streams, d.stream)
 	}
 	for _, r := range checked {
-		set.Rules = append(set.Rules, r.compile())
+		if r.foreign == nil {
+			set.Rules = append(set.Rules, r.compile())
+			continue
+		}
+		rule, parts, err := r.compileForeign(c.app)
+		if err != nil {
+			return nil, err
+		}
+		set.Rules, set.parts = append(set.Rules, rule), append(set.parts, parts...)
 	}
 	slices.SortFunc(set.Rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
 	set.Checksum = set.checksum()
@@ -76,6 +84,7 @@ func (r *checkedRule) terms(f func(*term)) {
 	all = append(all, r.alone...)
 	all = append(all, r.dedupe...)
 	all = append(all, r.asOf...)
+	all = append(all, r.foreign)
 	if r.groups != nil {
 		for _, g := range r.groups.list {
 			all = append(all, g.arg)

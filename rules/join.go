@@ -14,6 +14,7 @@ func (r *checkedRule) join(c *compiler) *Join {
 	for _, t := range r.alone {
 		j.Where = append(j.Where, c.expr(t))
 	}
+	j.Foreign = c.expr(r.foreign)
 	return j
 }
 
@@ -60,6 +61,9 @@ func (j *Join) form() []string {
 		if where != nil {
 			parts = append(parts, "where", where.canon)
 		}
+	}
+	if j.Foreign != nil {
+		parts = append(parts, "foreign", j.Foreign.canon)
 	}
 	if j.On != nil {
 		parts = append(parts, "on", j.On.canon)

@@ -17,11 +17,14 @@ func (p *parser) join(k, n *yaml.Node) *joinDecl {
 		{"type", func(_, v *yaml.Node) { j.kind, j.kindNode = p.joinType(v), v }},
 		{"within", func(k, v *yaml.Node) { j.within, j.bounds = k, p.within(v) }},
 		{"tables", func(_, v *yaml.Node) { j.tables = p.flag(v, "tables") }},
+		{"on", func(_, v *yaml.Node) { j.on = p.expression(v, "on") }},
 	})
 	switch {
 	case !known:
 	case j.tables && j.within != nil:
 		p.file.at(j.within, p.rule, codeClauses, "leave it out, or join streams: without `tables`", "rows of tables match whenever they were written: a table join has no `within`")
+	case !j.tables && j.on != nil:
+		p.file.at(j.on, p.rule, codeClauses, "say what the records have in common with `by`", "on belongs to joins of tables")
 	case !j.tables && j.within == nil:
 		p.file.at(k, p.rule, codeMissingKey, "add `within: {after: 30m}`; tables are joined with `tables: true`", "a join needs the key \"within\"")
 	}

@@ -14,6 +14,22 @@ type Set struct {
 	Streams  []*Stream // sorted by Name
 	Rules    []*Rule   // the enabled ones, sorted by ID
 	Checksum string    // 16 hex digits over all streams and rules
+
+	parts []*Rule
+}
+
+// All returns the rules and what else has to run for them: the parts of joins that go over several groups.
+func (s *Set) All() []*Rule { return slices.Concat(s.Rules, s.parts) }
+
+// AllStreams returns the streams and those that only parts of rules write.
+func (s *Set) AllStreams() []*Stream {
+	out := slices.Clone(s.Streams)
+	for _, r := range s.parts {
+		for _, rt := range r.Routes {
+			out = append(out, rt.Stream)
+		}
+	}
+	return out
 }
 
 // Stream returns the stream of that full name ("risk.signals"), or nil.
@@ -54,6 +70,9 @@ type Stream struct {
 	Table        *Table // nil = its records stand for themselves
 	Partitions   int32  // 0 = default
 	Source       bool   // no rule of the set writes it
+	// Like is the stream whose partitions the topic has, of a stream that parts of a rule write for each other and nobody else
+	// reads: its values are Avro without a frame. nil for all others.
+	Like *Stream
 
 	// Projection holds what the rules of the set read of the stream, plus Key
 	// and Time.
@@ -98,6 +117,9 @@ const (
 	Joining
 	Lookup
 	TableJoining
+	Asking    // the first part of a ForeignJoining
+	Answering // the second part
+	ForeignJoining
 )
 
 // String returns the name used in documentation and metrics.
@@ -111,7 +133,7 @@ func (k Kind) String() string {
 		return "join"
 	case Lookup:
 		return "lookup"
-	case TableJoining:
+	case TableJoining, Asking, Answering, ForeignJoining:
 		return "table join"
 	}
 	return "unknown"
@@ -211,8 +233,10 @@ func (r *Rule) Ordered() bool {
 	if r.Order == OrderArrival {
 		return false
 	}
-	if r.Kind == Lookup || r.Kind == TableJoining {
+	switch r.Kind {
+	case Lookup, TableJoining, Asking, Answering, ForeignJoining:
 		return true
+	default:
 	}
 	if r.Dedupe != nil || r.Emit == EmitChanges || r.Emit == EmitEach || r.Emit == EmitEvery {
 		return true
@@ -245,7 +269,18 @@ func (r *Rule) EndTimed() bool {
 
 // Keeps reports whether the rule takes the input as a table: a record there replaces the one of its key.
 func (r *Rule) Keeps(input int) bool {
-	return r.Kind == TableJoining || r.Kind == Lookup && input < len(r.Lookups)
+	switch r.Kind {
+	case TableJoining:
+		return true
+	case Lookup:
+		return input < len(r.Lookups)
+	case Asking, ForeignJoining:
+		return input == 0
+	case Answering:
+		return input == 1
+	default:
+		return false
+	}
 }
 
 // Found is what a lookup looks up in one table.
@@ -338,7 +373,11 @@ type Join struct {
 	Type   JoinType
 	Within []Within // per input; that of the first is zero
 	Where  []*Expr  // per input, bool: whether a record takes part at all; nil = every one does
-	On     *Expr    // bool, of a record of every input: whether they match; nil = they do
+	// Foreign is the key of the second table, made of a row of the first: String typed, null = it has none. nil = both tables
+	// have one key.
+	Foreign *Expr
+	Second  *Stream // with Foreign: the second table, of whose records Env.Records[1] is one
+	On      *Expr   // bool, of a record of every input: whether they match; nil = they do
 	// Reads are per input the paths that On, Having and Routes read of its records: all that has to be kept of one that waits.
 	// Of a row of a table all fields are kept but for context fields that are not read.
 	Reads [][]string

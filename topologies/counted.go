@@ -9,7 +9,7 @@ func counted(set *rules.Set) map[*rules.Stream]bool {
 	out := map[*rules.Stream]bool{}
 	for more := true; more; { // streams have no cycles: one round per hop
 		more = false
-		for _, r := range set.Rules {
+		for _, r := range set.All() {
 			into := r.By != nil
 			for _, rt := range r.Routes {
 				into = into || out[rt.Stream]

@@ -45,7 +45,7 @@ func newDecoders(r *registry.Client, logger *slog.Logger, m *groupMetrics) *deco
 
 // ready counts the records in front whose decoder is there, or which need none.
 func (d *decoders) ready(in *Input, ms []*sarama.ConsumerMessage) int {
-	if in.Stream.Format == rules.FormatJSON {
+	if in.Stream.Format == rules.FormatJSON || in.Stream.Like != nil {
 		return len(ms)
 	}
 	d.mu.RLock()
@@ -66,7 +66,7 @@ func (d *decoders) ready(in *Input, ms []*sarama.ConsumerMessage) int {
 
 // get returns the decoder of a value with the schema id and the body; JSON has id 0 and is its own body.
 func (d *decoders) get(s *rules.Stream, value []byte) (dec *decoder, id int32, body []byte, err error) {
-	if s.Format == rules.FormatJSON {
+	if s.Format == rules.FormatJSON || s.Like != nil {
 		dec, err = d.forJSON(s)
 		return dec, 0, value, err
 	}
@@ -82,6 +82,7 @@ func (d *decoders) get(s *rules.Stream, value []byte) (dec *decoder, id int32, b
 	return dec, id, body, dec.err
 }
 
+// forJSON gives the decoder of values that name no schema.
 func (d *decoders) forJSON(s *rules.Stream) (*decoder, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -355,7 +355,7 @@ func (p *partition) plausible(s *stepper, at int64) (code string, err error) {
 
 // decode finds the decoder and the body of a value.
 func (s *stepper) decode(d *decoders, value []byte) (*decoder, []byte, error) {
-	if s.decoder != nil && len(value) >= schemas.FrameSize {
+	if s.decoder != nil && s.Stream.Like == nil && len(value) >= schemas.FrameSize {
 		if id, body, err := schemas.Frame(value); err == nil && id == s.schemaID {
 			return s.decoder, body, nil
 		}

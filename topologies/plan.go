@@ -97,17 +97,17 @@ type Topic struct {
 // byDefault is taken for those.
 func NewPlan(app string, set *rules.Set, partitions func(topic string) int32, byDefault int32) (*Plan, error) {
 	p := &planner{plan: &Plan{App: app}, groups: map[string]*Group{}, moves: map[string]*Move{}, partitions: partitions, byDefault: byDefault}
-	for _, r := range set.Rules {
+	for _, r := range set.All() {
 		if r.By == nil {
 			p.stateless(r)
 		}
 	}
-	for _, r := range set.Rules {
+	for _, r := range set.All() {
 		if r.By != nil {
 			p.size(r)
 		}
 	}
-	for _, r := range set.Rules {
+	for _, r := range set.All() {
 		if r.By != nil {
 			if err := p.stateful(r); err != nil {
 				return nil, err
@@ -128,6 +128,9 @@ type planner struct {
 }
 
 func (p *planner) count(s *rules.Stream) int32 {
+	if s.Like != nil {
+		return cmp.Or(p.partitions(s.Topic), p.count(s.Like))
+	}
 	return cmp.Or(p.partitions(s.Topic), s.Partitions, p.byDefault)
 }
 
@@ -273,9 +276,12 @@ func (p *planner) finish() {
 // topics lists every topic once and refuses counts that do not fit together.
 func (p *planner) topics(set *rules.Set) error {
 	all := map[string]Topic{}
-	for _, s := range set.Streams {
+	for _, s := range set.AllStreams() {
 		kind := DerivedTopic
-		if s.Source {
+		switch {
+		case s.Like != nil:
+			kind = MoveTopic
+		case s.Source:
 			kind = SourceTopic
 		}
 		all[s.Topic] = Topic{Name: s.Topic, Kind: kind, Stream: s, Partitions: p.count(s)}
@@ -299,7 +305,7 @@ func (p *planner) topics(set *rules.Set) error {
 	if p.plan.Timed() {
 		all[Progress(p.plan.App)] = Topic{Name: Progress(p.plan.App), Kind: ProgressTopic, Partitions: progressPartitions}
 	}
-	for _, r := range set.Rules {
+	for _, r := range set.All() {
 		if r.Dead != "" {
 			all[r.Dead] = Topic{Name: r.Dead, Kind: DeadTopic}
 		}

@@ -71,7 +71,7 @@ func (g *Group) leads(set *rules.Set, in *Input) (out []*Input) {
 		if slices.Contains(reached[:i], reached[i]) {
 			continue
 		}
-		for _, r := range set.Rules {
+		for _, r := range set.All() {
 			if slices.ContainsFunc(r.Inputs, func(from rules.Input) bool { return from.Stream == reached[i] }) {
 				follow(r)
 			}
@@ -94,7 +94,7 @@ func (p *planner) writers(set *rules.Set, in *Input) []writerGroup {
 		g := p.flowName(m.Stream.Domain, m.Stream, "")
 		return []writerGroup{{m.Name, g, p.groups[g].Partitions}}
 	}
-	for _, r := range set.Rules {
+	for _, r := range set.All() {
 		if r.Late == in.Stream {
 			return nil
 		}

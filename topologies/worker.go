@@ -139,13 +139,16 @@ func (w *Worker) targets(ctx context.Context, have Topics) (map[*rules.Stream]*t
 	out := map[*rules.Stream]*target{}
 	counted := counted(w.options.Set)
 	var missing []string
-	for _, r := range w.options.Set.Rules {
+	for _, r := range w.options.Set.All() {
 		for _, rt := range r.Routes {
 			s := rt.Stream
 			if out[s] != nil {
 				continue
 			}
-			id, err := w.options.Registry.Lookup(ctx, Subject(s), s.Schema.String())
+			id, err := int32(0), error(nil)
+			if s.Like == nil {
+				id, err = w.options.Registry.Lookup(ctx, Subject(s), s.Schema.String())
+			}
 			switch {
 			case errors.Is(err, registry.ErrNotFound):
 				if !slices.Contains(missing, Subject(s)) {

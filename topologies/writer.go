@@ -119,7 +119,10 @@ func (w *writer) encode(p *partition, rule *rules.Rule, r *processors.Result, ca
 		at := len(w.buf)
 		value, err := w.buf, error(nil)
 		if !o.Delete {
-			value, err = t.encoder.Append(schemas.AppendFrame(w.buf, t.schemaID), o.Fields)
+			if o.Stream.Like == nil {
+				value = schemas.AppendFrame(value, t.schemaID)
+			}
+			value, err = t.encoder.Append(value, o.Fields)
 		}
 		if err != nil {
 			return &processors.StepError{Rule: rule.ID, Code: "bad_output", Err: fmt.Errorf("%s: %w", o.Stream.Name, err)}

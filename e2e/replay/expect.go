@@ -32,6 +32,7 @@ func Expect(day []Event) map[string]map[string]int {
 	x.seen(clean, visits)
 	x.shops(clean, visits)
 	x.growth(clean)
+	x.references(clean, visits)
 	return x
 }
 
@@ -63,7 +64,7 @@ func Fields(stream string) []string {
 		return []string{"shop", "n"}
 	case "replay.shop_visits":
 		return []string{"n"}
-	case "replay.growth", "replay.shop_boths":
+	case "replay.growth", "replay.shop_boths", "replay.item_shops":
 		return []string{"one", "other"}
 	default:
 		return nil

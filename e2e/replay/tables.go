@@ -69,3 +69,55 @@ func (x expectation) growth(clean []Event) {
 		}
 	}
 }
+
+// references tells for each item how often it was sold, and how often the shop was visited that sold it last: whenever one of
+// the two changes. Of one time, all that was sold comes first, and is answered when all of it is known.
+func (x expectation) references(clean, visits []Event) {
+	type item struct {
+		n    int64
+		shop string
+	}
+	items, seen := map[string]*item{}, map[string]int64{}
+	number := func(shop string) any {
+		if seen[shop] == 0 {
+			return nil
+		}
+		return seen[shop]
+	}
+	all := slices.Concat(clean, visits)
+	slices.SortStableFunc(all, func(a, b Event) int { // the last of one time is that of the last user
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(len(b.Order), 0)-cmp.Compare(len(a.Order), 0), cmp.Compare(a.User, b.User))
+	})
+	for from := 0; from < len(all); {
+		to := from
+		var sold []Line // of one time
+		var shops []string
+		for ; to < len(all) && all[to].At == all[from].At; to++ {
+			for _, l := range all[to].Lines {
+				if items[l.Item] == nil {
+					items[l.Item] = &item{}
+				}
+				items[l.Item].n++
+				items[l.Item].shop = all[to].Shop
+				sold, shops = append(sold, l), append(shops, all[to].Shop)
+			}
+		}
+		for i, l := range sold {
+			if now := items[l.Item]; now.shop == shops[i] {
+				x.add("replay.item_shops", l.Item, all[from].At, now.n, number(now.shop))
+			}
+		}
+		for _, e := range all[from:to] {
+			if e.Order != "" {
+				continue
+			}
+			seen[e.Shop]++
+			for name, i := range items {
+				if i.shop == e.Shop {
+					x.add("replay.item_shops", name, e.At, i.n, seen[e.Shop])
+				}
+			}
+		}
+		from = to
+	}
+}
