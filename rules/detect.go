@@ -8,12 +8,12 @@ type Detect struct {
 	Stages     []Stage // in the order in which the pattern first names them
 	Within     int64   // ms from a match's first record to any later one, exclusive; 0 = no bound
 	Skip       Skip
-	SkipTo     int        // stage, with SkipToFirst and SkipToLast
-	Folds      []Fold     // the distinct aggregates over captures that expressions call: Env.Group by position
-	Result     Captures   // what Having and Routes read of a match
-	MaxPartial int64      // runs of one key at most: the oldest is dropped
-	MaxMatches int64      // matches that one record completes at most
-	Timeouts   *TimedOut  // nil = runs that time out bring nothing
+	SkipTo     int       // stage, with SkipToFirst and SkipToLast
+	Folds      []Fold    // the distinct aggregates over captures that expressions call: Env.Group by position
+	Result     Captures  // what Having and Routes read of a match
+	MaxPartial int64     // runs of one key at most: the oldest is dropped
+	MaxMatches int64     // matches that one record completes at most
+	Timeouts   *TimedOut // nil = runs that time out bring nothing
 }
 
 // TimedOut is where runs go that Within, or the Gap of a stage, has ended.
