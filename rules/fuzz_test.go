@@ -97,7 +97,7 @@ func sound(t *testing.T, set *rules.Set) {
 		}
 		soundJoin(t, r)
 		w := r.Window
-		if w == nil && r.Join != nil {
+		if w == nil && (r.Join != nil || r.Detect != nil) {
 			continue
 		}
 		if w == nil {
