@@ -87,4 +87,6 @@ const (
 	codeDivision = "E705" // remainder of a division by zero
 	codeArgument = "E706" // argument out of its range
 	codeColumns  = "E707" // row with another number of columns than declared
+
+	codeHold = "W101" // matches that may be held back
 )

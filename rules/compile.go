@@ -33,8 +33,15 @@ func compileSet(c *setChecker, checked []*checkedRule) (*Set, error) {
 		set.Streams = append(set.Streams, d.stream)
 	}
 	for _, r := range checked {
-		set.Rules = append(set.Rules, r.compile())
+		rule := r.compile()
+		set.Rules = append(set.Rules, rule)
+		if d := rule.Detect; d != nil {
+			if w := r.heldBack(d); w != nil {
+				set.Warnings = append(set.Warnings, w)
+			}
+		}
 	}
+	set.Warnings.sort()
 	slices.SortFunc(set.Rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
 	set.Checksum = set.checksum()
 	return set, nil

@@ -30,8 +30,12 @@ func TestDetections(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got strings.Builder
-			for _, r := range program(t, string(a.Files[0].Data)).Rules {
+			set := program(t, string(a.Files[0].Data))
+			for _, r := range set.Rules {
 				describe(&got, r)
+			}
+			for _, w := range set.Warnings {
+				got.WriteString(w.Text())
 			}
 			if *update && got.String() != string(a.Files[1].Data) {
 				a.Files[1].Data = []byte(got.String())
@@ -54,7 +58,7 @@ func describe(b *strings.Builder, r *rules.Rule) {
 	if d.Skip == rules.SkipToFirst || d.Skip == rules.SkipToLast {
 		b.WriteString(" " + d.Stages[d.SkipTo].Name)
 	}
-	fmt.Fprintf(b, ", %d partial, %d matches, ordered %v\n", d.MaxPartial, d.MaxMatches, r.Ordered())
+	fmt.Fprintf(b, ", hold %d, %d partial, %d matches, ordered %v\n", d.Hold(), d.MaxPartial, d.MaxMatches, r.Ordered())
 	tree(b, d, d.Pattern, "  ")
 	for i, s := range d.Stages {
 		fmt.Fprintf(b, "  stage %d %s: %s, gap %d, keeps %v\n", i, s.Name, r.Inputs[s.Input].Alias, s.Gap, s.Packed)
@@ -240,6 +244,36 @@ func TestDetectVersion(t *testing.T) {
 		r := detectWith(t, c.old, c.new)
 		if (r.Version != base.Version) != c.version || (r.Fingerprint != base.Fingerprint) != c.state {
 			t.Errorf("%q instead of %q: another version %v, another fingerprint %v", c.new, c.old, r.Version != base.Version, r.Fingerprint != base.Fingerprint)
+		}
+	}
+}
+
+// TestHold: a match is held back only where a run that began before it can be behind it.
+func TestHold(t *testing.T) {
+	p := newPatterns(t)
+	for _, c := range []struct {
+		pattern, skip string
+		hold          int64
+	}{
+		{"a -> b , c", "past_last", 0},
+		{"a{2} -> (b -> !c , d)", "to_last(b)", 0},
+		{"a -> b{2,}", "past_last", 0},
+		{"a -> b{2,}", "next", 0},
+		{"a -> b{2,}", "to_first(b)", 1_800_000}, // the run of the match goes on
+		{"a -> b{2,}", "none", 0},
+		{"a+ -> b", "past_last", 1_800_000},
+		{"a ->> b", "past_last", 1_800_000},
+		{"a -> (b | (c -> d))", "past_last", 1_800_000},
+		{"a & b", "next", 1_800_000},
+		{"a? -> b", "past_last", 1_800_000},
+		{"(a -> b){2}", "past_last", 1_800_000},
+	} {
+		r, err := p.load(c.pattern, letters(c.pattern), "skip: "+c.skip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Detect.Hold(); got != c.hold {
+			t.Errorf("%s, skip: %s: held back for %d ms, not %d", c.pattern, c.skip, got, c.hold)
 		}
 	}
 }

@@ -94,5 +94,7 @@ func ErrorCodes() []ErrorCode {
 		{codeDivision, "At run time: `%` or `mod` by zero.", "Test the divisor first. (`/` by zero is infinite.)"},
 		{codeArgument, "At run time: an argument is out of its range.", "The message says which."},
 		{codeColumns, "A row has other columns than the feed declares.", "Correct `columns`, or the file."},
+
+		{codeHold, "A warning: `skip` may hold matches back, until runs that began before them have ended.", "Shorten `within`, or write `skip: none` and drop repetitions with `dedupe` in a rule behind it."},
 	}
 }

@@ -50,8 +50,8 @@ const (
 	patternLine = 7
 )
 
-// load compiles a rule with the pattern over stages of those names.
-func (p *patterns) load(text string, stages []string) (*rules.Rule, error) {
+// load compiles a rule with the pattern over stages of those names, and with further clauses of the detection.
+func (p *patterns) load(text string, stages []string, clauses ...string) (*rules.Rule, error) {
 	define := make([]string, len(stages))
 	for i, name := range stages {
 		define[i] = name + ": true"
@@ -65,6 +65,7 @@ rules:
 ` + patternHead + strings.ReplaceAll(text, "'", "''") + `'
       define: {` + strings.Join(define, ", ") + `}
       within: 30m
+` + strings.Join(append([]string{""}, clauses...), "\n      ") + `
     select: {user_id: key, total: 1}
     to: risk.totals
 `)}}

@@ -12,6 +12,7 @@ type Set struct {
 	Streams  []*Stream // sorted by Name
 	Rules    []*Rule   // the enabled ones, sorted by ID
 	Checksum string    // 16 hex digits over all streams and rules
+	Warnings ErrorList // what is allowed and may surprise, sorted by place
 }
 
 // Stream returns the stream of that full name ("risk.signals"), or nil.
