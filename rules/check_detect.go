@@ -188,7 +188,7 @@ func (r *ruleChecker) bounds(c *checkedDetect) {
 		case !follows:
 			r.file.at(s.decl.gapNode, r.rule, codeDetect, "leave it out", "the `within` of a stage is the time since the record captured before, and nothing is captured before %s", s.name)
 		case d.within > 0 && s.gap >= d.within:
-			r.file.at(s.decl.gapNode, r.rule, codeDetect, "leave it out", "the whole match takes less than %s, so this says nothing", formatDuration(d.within))
+			r.file.at(s.decl.gapNode, r.rule, codeDetect, "leave it out", "the whole match takes less than %s, so this says nothing", FormatDuration(d.within))
 		}
 	}
 	if endless != "" && d.withinNode == nil && !r.decl.unbounded {

@@ -123,3 +123,18 @@ func (s Skip) String() string {
 
 // toStage reports whether the strategy names a stage.
 func (s Skip) toStage() bool { return s == SkipToFirst || s == SkipToLast }
+
+// String returns what the part is, in words.
+func (o PatternOp) String() string {
+	switch o {
+	case Take:
+		return "stage"
+	case Sequence:
+		return "sequence"
+	case Choice:
+		return "choice"
+	case AnyOrder:
+		return "any order"
+	}
+	return "unknown"
+}

@@ -54,7 +54,7 @@ func (r *checkedRule) heldBack(d *Detect) *Error {
 	if n := r.decl.detect.skipNode; n != nil {
 		at = n
 	}
-	limit, help := "for up to "+formatDuration(hold), ""
+	limit, help := "for up to "+FormatDuration(hold), ""
 	if hold < 0 {
 		limit = "for ever"
 	}

@@ -27,7 +27,7 @@ func (t patternToken) contiguity() Contiguity {
 		return 0
 	}
 	for c := Strict; c <= RelaxedAny; c++ {
-		if c.sign() == t.text {
+		if c.String() == t.text {
 			return c
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// sign is how patterns write the contiguity.
-func (c Contiguity) sign() string {
+// String returns the contiguity as patterns write it; "" for none.
+func (c Contiguity) String() string {
 	switch c {
 	case Strict:
 		return ","
@@ -60,36 +60,41 @@ func (p *part) operator(q *part) string {
 		return "&"
 	case Take, Sequence:
 	}
-	return q.contiguity.sign()
+	return q.contiguity.String()
 }
 
 // quantifier writes how often the part matches, "" for once.
 func (p *part) quantifier() string {
+	return (&Pattern{Min: p.min, Max: p.max, Optional: p.optional, Greedy: p.greedy, Inner: p.inner}).Quantifier()
+}
+
+// Quantifier returns how often the part matches as patterns write it, "" for once.
+func (p *Pattern) Quantifier() string {
 	var s string
-	optional := p.optional
+	optional := p.Optional
 	switch {
-	case p.min == 1 && p.max == 1 && p.optional:
+	case p.Min == 1 && p.Max == 1 && p.Optional:
 		s, optional = "?", false
-	case p.min == 1 && p.max == 1 && !p.greedy:
-	case p.min == 1 && p.max == 0 && p.optional:
+	case p.Min == 1 && p.Max == 1 && !p.Greedy:
+	case p.Min == 1 && p.Max == 0 && p.Optional:
 		s, optional = "*", false
-	case p.min == 1 && p.max == 0:
+	case p.Min == 1 && p.Max == 0:
 		s = "+"
-	case p.max == 0:
-		s = "{" + strconv.FormatInt(p.min, 10) + ",}"
-	case p.min == p.max:
-		s = "{" + strconv.FormatInt(p.min, 10) + "}"
+	case p.Max == 0:
+		s = "{" + strconv.FormatInt(p.Min, 10) + ",}"
+	case p.Min == p.Max:
+		s = "{" + strconv.FormatInt(p.Min, 10) + "}"
 	default:
-		s = "{" + strconv.FormatInt(p.min, 10) + "," + strconv.FormatInt(p.max, 10) + "}"
+		s = "{" + strconv.FormatInt(p.Min, 10) + "," + strconv.FormatInt(p.Max, 10) + "}"
 	}
-	if p.greedy {
+	if p.Greedy {
 		s += "+"
 	}
 	if optional {
 		s += "?"
 	}
-	if p.inner != Relaxed && p.loops() {
-		s += "[" + p.inner.sign() + "]"
+	if p.Inner != Relaxed && p.Max != 1 {
+		s += "[" + p.Inner.String() + "]"
 	}
 	return s
 }
