@@ -18,16 +18,15 @@ type checkedDetect struct {
 
 // checkedStage is a stage of the pattern.
 type checkedStage struct {
-	name    string
-	take    *part
-	decl    *stageDecl // nil: it is an input and nothing else
-	input   int
-	stream  *streamDecl // nil after an error
-	gap     int64
-	where   *term
-	until   *term
-	proven  []string // paths of its records that are not null once where has passed
-	refused bool     // where has errors
+	name   string
+	take   *part
+	decl   *stageDecl // nil: it is an input and nothing else
+	input  int
+	stream *streamDecl // nil after an error
+	gap    int64
+	where  *term
+	until  *term
+	proven []string // paths of its records that are not null once where has passed
 }
 
 // names lists the stages as expressions call them.
