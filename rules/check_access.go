@@ -59,6 +59,8 @@ func (c *checker) guarded(n *ast.MemberNode, base *term) bool {
 		switch {
 		case c.scope.tables > 0:
 			why = "the lookup is left, so there may be no row"
+		case c.scope.stages != nil:
+			why = "there may be none of " + alias + " in what is captured here"
 		case c.scope.join != 0:
 			why = "the join is " + c.scope.join.String() + ", so a record may come out alone"
 		}

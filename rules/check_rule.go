@@ -30,6 +30,7 @@ type checkedRule struct {
 	on        *term   // of a join: which records match
 	asOf      []*term // of a lookup, per table
 	foreign   *term   // of a table join: the key of the second table
+	detect    *checkedDetect
 	having    *term
 	emit      Emit
 	routes    []checkedRoute
@@ -73,6 +74,8 @@ func (r *ruleChecker) check() *checkedRule {
 		out.kind = Lookup
 	case d.join != nil && d.join.tables:
 		out.kind = TableJoining
+	case d.detect != nil:
+		out.kind = Detection
 	case d.join != nil:
 		out.kind = Joining
 	case d.by != nil || d.unbounded || d.window != nil || d.having != nil || d.emit != nil:
@@ -83,6 +86,9 @@ func (r *ruleChecker) check() *checkedRule {
 		r.clauses(out)
 		switch {
 		case s == nil:
+		case d.detect != nil && d.lookups != nil: // refused
+		case d.detect != nil:
+			r.detecting(out, s)
 		case d.join != nil && d.each != nil: // refused, and the element's name would mean nothing
 		case d.join != nil && d.lookups != nil: // the same
 		case d.lookups != nil:

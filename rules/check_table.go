@@ -33,6 +33,7 @@ func (r *ruleChecker) lookupClauses(out *checkedRule) {
 	refuse(d.emit != nil, "emit", "leave it out", "emit belongs to aggregates: a lookup writes one result for each record")
 	refuse(d.dedupe != nil, "dedupe", "drop duplicates in a rule of its own first", "`dedupe` together with `lookup` is not supported")
 	refuse(d.each != nil, "each", "write the elements to a stream first", "`each` together with `lookup` is not supported")
+	refuse(d.detect != nil, "detect", "look up in a rule of its own what the detection writes", "`lookup` and `detect` do not go together in one rule")
 	refuse(len(d.from) > 1, "from", "write a rule for each", "a lookup has one input and its tables, not %d", len(d.from))
 	for i, l := range d.lookups {
 		if i >= len(out.inputs) {

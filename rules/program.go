@@ -14,6 +14,7 @@ type Set struct {
 	Streams  []*Stream // sorted by Name
 	Rules    []*Rule   // the enabled ones, sorted by ID
 	Checksum string    // 16 hex digits over all streams and rules
+	Warnings ErrorList // what is allowed and may surprise, sorted by place
 
 	parts []*Rule
 }
@@ -120,6 +121,7 @@ const (
 	Asking    // the first part of a ForeignJoining
 	Answering // the second part
 	ForeignJoining
+	Detection
 )
 
 // String returns the name used in documentation and metrics.
@@ -135,6 +137,8 @@ func (k Kind) String() string {
 		return "lookup"
 	case TableJoining, Asking, Answering, ForeignJoining:
 		return "table join"
+	case Detection:
+		return "detect"
 	}
 	return "unknown"
 }
@@ -184,11 +188,13 @@ func (e Emit) String() string {
 //
 // A lookup has its tables as the first inputs, and the stream whose records
 // look something up as the last one.
+// A detection has the conditions of its stages in place of Where. By[i] reads Env.Records[i], input by input as elsewhere;
+// everything else reads one record per stage, see Detect.
 type Rule struct {
 	Domain, Name, ID   string // ID = domain.name
 	Owner, Description string
 	Version            string // 16 hex digits over the canonical rule without description, owner, tags
-	Fingerprint        string // 16 hex digits over what shapes the state: kind, inputs, by, where, aggregates, window, dedupe, join
+	Fingerprint        string // 16 hex digits over what shapes the state: kind, inputs, by, where, aggregates, window, dedupe, join, detect
 	Kind               Kind
 	Inputs             []Input
 	Where              *Expr // bool; nil = every record
@@ -202,17 +208,19 @@ type Rule struct {
 	Dedupe             *Dedupe // nil = none
 	Join               *Join   // nil = none
 	Lookups            []Found // per table, which is the input of that number; nil = none
-	Having             *Expr   // bool; nil = every result
-	Emit               Emit
-	Routes             []Route
-	Late               *Stream // nil = late records are only counted
-	Lateness           int64   // ms
-	Dead               string  // topic; "" = the domain's dead-letter topic
-	Priority           string  // PriorityCritical, PriorityStandard or PriorityBulk
-	Order              string  // OrderEvent or OrderArrival
-	Shadow             bool
-	Tags               []string
-	Pos                Position
+	//
+	Detect   *Detect // nil = none
+	Having   *Expr   // bool; nil = every result
+	Emit     Emit
+	Routes   []Route
+	Late     *Stream // nil = late records are only counted
+	Lateness int64   // ms
+	Dead     string  // topic; "" = the domain's dead-letter topic
+	Priority string  // PriorityCritical, PriorityStandard or PriorityBulk
+	Order    string  // OrderEvent or OrderArrival
+	Shadow   bool
+	Tags     []string
+	Pos      Position
 }
 
 // Values of Rule.Priority and Rule.Order.
@@ -238,7 +246,7 @@ func (r *Rule) Ordered() bool {
 		return true
 	default:
 	}
-	if r.Dedupe != nil || r.Emit == EmitChanges || r.Emit == EmitEach || r.Emit == EmitEvery {
+	if r.Detect != nil || r.Dedupe != nil || r.Emit == EmitChanges || r.Emit == EmitEach || r.Emit == EmitEvery {
 		return true
 	}
 	if r.Window != nil && r.Window.Kind == Counting {
