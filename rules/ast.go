@@ -51,6 +51,7 @@ type ruleDecl struct {
 	window    *windowDecl
 	dedupe    *dedupeDecl
 	join      *joinDecl
+	detect    *detectDecl
 	sel       []pair
 	selNode   *yaml.Node // nil: no `select:` at all
 	having    *yaml.Node
@@ -111,6 +112,40 @@ type joinDecl struct {
 type boundsDecl struct {
 	alias *yaml.Node
 	Within
+}
+
+// detectDecl is a `detect:`.
+type detectDecl struct {
+	key        *yaml.Node
+	node       *yaml.Node
+	pattern    *yaml.Node // nil: missing or faulty
+	define     []stageDecl
+	within     int64 // ms; 0 = none, or a faulty one
+	withinNode *yaml.Node
+	skip       Skip
+	skipTo     string // the stage's name
+	skipNode   *yaml.Node
+	maxPartial int64
+	maxMatches int64
+	timeout    *timeoutDecl
+}
+
+// stageDecl is one entry of `define:`.
+type stageDecl struct {
+	name    *yaml.Node
+	on      *yaml.Node
+	where   *yaml.Node
+	until   *yaml.Node
+	gap     int64 // ms; 0 = none
+	gapNode *yaml.Node
+}
+
+// timeoutDecl is an `on_timeout:`.
+type timeoutDecl struct {
+	node    *yaml.Node
+	sel     []pair
+	selNode *yaml.Node
+	routes  []routeDecl
 }
 
 // emitDecl is an `emit:`.

@@ -171,6 +171,11 @@ func (c *setChecker) cycles(rules []*checkedRule) {
 			for i, rt := range r.routes {
 				add(rt.decl, r.decl.routes[i].stream)
 			}
+			if r.detect != nil && r.detect.timeouts != nil {
+				for i, rt := range r.detect.timeouts.routes {
+					add(rt.decl, r.decl.detect.timeout.routes[i].stream)
+				}
+			}
 			add(r.late, r.decl.lateTo)
 		}
 	}

@@ -56,7 +56,10 @@ func (c *checker) guarded(n *ast.MemberNode, base *term) bool {
 	help := "read it with ?. or test it first with != nil"
 	if base.op == opAlias {
 		alias, why := c.scope.inputs[base.input].alias, "the rule has several inputs"
-		if c.scope.join != 0 {
+		switch {
+		case c.scope.stages != nil:
+			why = "there may be none of " + alias + " in what is captured here"
+		case c.scope.join != 0:
 			why = "the join is " + c.scope.join.String() + ", so a record may come out alone"
 		}
 		help = fmt.Sprintf("%s: use %s?. or test it first with %s != nil", why, alias, alias)

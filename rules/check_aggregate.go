@@ -29,6 +29,9 @@ func aggregateNamed(name string) AggFunc {
 
 // aggregateCall types the calls of aggregate functions. false: it is no such call.
 func (c *checker) aggregateCall(n ast.Node, name string, nodes []ast.Node, f *facts) (*term, bool) {
+	if c.scope.stages != nil {
+		return c.foldCall(n, name, nodes, f)
+	}
 	fn := aggregateNamed(name)
 	switch fn {
 	case 0:

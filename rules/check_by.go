@@ -119,7 +119,11 @@ func (r *ruleChecker) keyTerm(t *term) *term {
 		t.src.report(from, to, codeKeyType, "convert it with string(...)", "a key has to be string, int or bool, not %s", t.typ)
 		return nil
 	case t.typ.Nullable:
-		t.src.report(from, to, codeKeyType, `give a default with ??, or drop such records with where`, "a key cannot be null, and this may be")
+		help := "give a default with ??, or drop such records with where"
+		if r.decl.detect != nil {
+			help = "give a default with ??, or drop such records in a rule of its own"
+		}
+		t.src.report(from, to, codeKeyType, help, "a key cannot be null, and this may be")
 		return nil
 	}
 	return textTerm(t)

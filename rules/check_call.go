@@ -16,6 +16,9 @@ func (c *checker) call(n *ast.CallNode, f *facts) *term {
 		return c.errorAt(n, codeNotInRules, "functions are called as name(value)", "values have no methods")
 	}
 	name := id.Value
+	if name == bareCount && c.scope.stages != nil {
+		return c.errorAt(n, codeStage, "name the stage: count("+c.scope.example()+")", "count() of which stage?")
+	}
 	if name == bareCount {
 		return c.aggregate(n, aggregateTerm{fn: Count}, nil)
 	}

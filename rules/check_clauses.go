@@ -11,6 +11,8 @@ func (r *ruleChecker) clauses(out *checkedRule) {
 		r.retracts(out)
 	case Joining:
 		r.joinClauses(out)
+	case Detection:
+		r.detectClauses()
 	case Transform:
 	}
 	r.late()
@@ -95,7 +97,7 @@ func (r *ruleChecker) retracts(out *checkedRule) {
 // late refuses lateness and late_to where no record is ever late.
 func (r *ruleChecker) late() {
 	d := r.decl
-	if d.join != nil {
+	if d.join != nil || d.detect != nil {
 		return
 	}
 	counting := d.window != nil && d.window.Kind == Counting
@@ -110,7 +112,7 @@ func (r *ruleChecker) late() {
 		r.file.at(r.clause("lateness"), r.rule, codeClauses, help, "%s", msg)
 	}
 	if d.lateTo != nil && (d.window == nil || counting) && d.dedupe == nil {
-		r.file.at(r.clause("late_to"), r.rule, codeClauses, "leave it out", "no record is late in a rule with neither a window of time, nor a join, nor dedupe")
+		r.file.at(r.clause("late_to"), r.rule, codeClauses, "leave it out", "no record is late in a rule with neither a window of time, nor a join, nor a detection, nor dedupe")
 	}
 }
 

@@ -163,6 +163,9 @@ func (c *checker) identifier(n *ast.IdentifierNode, f *facts) *term {
 	s := c.scope
 	for i, in := range s.inputs {
 		if in.alias == n.Value {
+			if s.stages != nil && s.stages[i].hidden != "" {
+				return c.errorAt(n, codeStage, s.stages[i].hidden, "%s cannot be read here", in.alias)
+			}
 			if in.typ == nil {
 				return nil
 			}
@@ -173,6 +176,8 @@ func (c *checker) identifier(n *ast.IdentifierNode, f *facts) *term {
 	switch {
 	case n.Value == "event" && s.join != 0:
 		return c.errorAt(n, codeWhichRecord, "name the input: "+s.inputs[0].alias+"."+"field", "a join has a record of every input, and `event` is none of them")
+	case n.Value == "event" && s.stages != nil:
+		return c.errorAt(n, codeWhichRecord, "name the stage: "+s.example()+".field", "a detection has a record of every stage, and `event` is none of them")
 	case n.Value == "event" && len(s.inputs) > 0:
 		if s.event == nil {
 			return nil
@@ -200,6 +205,9 @@ func (c *checker) identifier(n *ast.IdentifierNode, f *facts) *term {
 		return t
 	}
 	help := suggest(n.Value, s.names())
+	if taker := s.takers[n.Value]; taker != "" {
+		help = "expressions name stages, and a stage that takes its records is " + taker
+	}
 	if help == "" {
 		if fields := c.ownersOf(n.Value); len(fields) > 0 {
 			help = "fields are written with their input: " + strings.Join(fields, ", ")

@@ -223,7 +223,7 @@ func (c *checker) arithmetic(n *ast.BinaryNode, operator string, a, b *term) *te
 	return c.at(n, term{op: opBinary, typ: to, name: operator, args: []*term{convert(a, to), convert(b, to)}})
 }
 
-func (c *checker) coalesce(n *ast.BinaryNode, a, b *term) *term {
+func (c *checker) coalesce(n ast.Node, a, b *term) *term {
 	t := unify(a.typ, b.typ)
 	if t == nil {
 		return c.errorAt(n, codeOperands, "", "the value is %s, its default %s", a.typ, b.typ)

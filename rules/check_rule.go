@@ -28,6 +28,7 @@ type checkedRule struct {
 	within    []Within
 	alone     []*term // of a join, per input: which records take part
 	on        *term   // of a join: which records match
+	detect    *checkedDetect
 	having    *term
 	emit      Emit
 	routes    []checkedRoute
@@ -67,6 +68,8 @@ func (r *ruleChecker) check() *checkedRule {
 	r.lateTo(out)
 	r.deadTo()
 	switch {
+	case d.detect != nil:
+		out.kind = Detection
 	case d.join != nil:
 		out.kind = Joining
 	case d.by != nil || d.unbounded || d.window != nil || d.having != nil || d.emit != nil:
@@ -77,6 +80,8 @@ func (r *ruleChecker) check() *checkedRule {
 		r.clauses(out)
 		switch {
 		case s == nil:
+		case d.detect != nil:
+			r.detecting(out, s)
 		case d.join != nil && d.each != nil: // refused, and the element's name would mean nothing
 		case d.join != nil:
 			r.joining(out, s)

@@ -25,6 +25,8 @@ const (
 	codeUnbounded   = "E210" // state that grows without bound
 	codeWindow      = "E211" // window that cannot be
 	codeJoin        = "E212" // join that cannot be
+	codeDetect      = "E213" // detection that cannot be
+	codeShape       = "E214" // pattern with a part that cannot be where or as it is
 
 	codeStream      = "E301" // unknown stream
 	codeSchema      = "E302" // unknown schema, or no record
@@ -51,6 +53,8 @@ const (
 	codeWindowName  = "E413" // window outside of what a window has
 	codeNoRecord    = "E414" // record where a window has closed
 	codeWhichRecord = "E415" // asking which record is there, where one of every input is
+	codePatternText = "E416" // pattern of a detection cannot be parsed
+	codeStage       = "E417" // stage of a pattern read where it has captured nothing
 
 	codeOperands  = "E501" // operand or argument types do not fit
 	codeNull      = "E502" // value may be null here
@@ -74,6 +78,7 @@ const (
 	codePredicate = "E607" // predicates nested too deep
 	codePattern   = "E608" // pattern too long
 	codeErrors    = "E609" // too many errors
+	codeStages    = "E610" // pattern of too many stages or repetitions
 
 	codeSteps    = "E701" // step budget spent
 	codeBytes    = "E702" // memory budget spent
@@ -82,4 +87,6 @@ const (
 	codeDivision = "E705" // remainder of a division by zero
 	codeArgument = "E706" // argument out of its range
 	codeColumns  = "E707" // row with another number of columns than declared
+
+	codeHold = "W101" // matches that may be held back
 )

@@ -17,7 +17,7 @@ func compileSet(c *setChecker, checked []*checkedRule) (*Set, error) {
 	checked = slices.DeleteFunc(slices.Clone(checked), func(r *checkedRule) bool { return !r.decl.enabled })
 	for _, r := range checked {
 		r.reads()
-		for _, rt := range r.routes {
+		for _, rt := range r.outlets() {
 			rt.decl.stream.Source = false
 		}
 		if r.late != nil {
@@ -33,8 +33,15 @@ func compileSet(c *setChecker, checked []*checkedRule) (*Set, error) {
 		set.Streams = append(set.Streams, d.stream)
 	}
 	for _, r := range checked {
-		set.Rules = append(set.Rules, r.compile())
+		rule := r.compile()
+		set.Rules = append(set.Rules, rule)
+		if d := rule.Detect; d != nil {
+			if w := r.heldBack(d); w != nil {
+				set.Warnings = append(set.Warnings, w)
+			}
+		}
 	}
+	set.Warnings.sort()
 	slices.SortFunc(set.Rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
 	set.Checksum = set.checksum()
 	return set, nil
@@ -68,9 +75,17 @@ func (d *streamDecl) project() error {
 	return nil
 }
 
-// terms calls f with every expression of the rule.
-func (r *checkedRule) terms(f func(*term)) {
-	all := []*term{r.where, r.each, r.eachWhere, r.having}
+// outlets lists the routes of results and of runs that timed out.
+func (r *checkedRule) outlets() []checkedRoute {
+	if r.detect == nil || r.detect.timeouts == nil {
+		return r.routes
+	}
+	return slices.Concat(r.routes, r.detect.timeouts.routes)
+}
+
+// read lists the expressions that read the records of inputs one by one; some are nil.
+func (r *checkedRule) read() []*term {
+	all := []*term{r.where, r.each, r.eachWhere}
 	all = append(all, r.by...)
 	all = append(all, r.on)
 	all = append(all, r.alone...)
@@ -80,43 +95,60 @@ func (r *checkedRule) terms(f func(*term)) {
 			all = append(all, g.arg)
 		}
 	}
+	return all
+}
+
+// written lists the expressions that results are made of; some are nil.
+func (r *checkedRule) written() []*term {
+	all := []*term{r.having}
 	for _, rt := range r.routes {
 		all = append(all, rt.when, rt.key)
 		for _, o := range rt.fields {
 			all = append(all, o.term)
 		}
 	}
-	for _, t := range all {
-		if t != nil {
-			f(t)
-		}
-	}
+	return all
 }
 
 // reads notes in the streams which paths the rule reads.
 func (r *checkedRule) reads() {
-	r.terms(func(t *term) {
+	readPaths(r.read(), r.inputs)
+	readPaths(r.written(), r.recorded())
+	if d := r.detect; d != nil {
+		readPaths(d.conditions(), r.recorded())
+		if d.timeouts != nil {
+			readPaths(d.timeouts.written(), r.recorded())
+		}
+	}
+}
+
+// readPaths notes in the streams of records which paths terms read of them.
+func readPaths(terms []*term, records []*streamDecl) {
+	for _, t := range terms {
+		if t == nil {
+			continue
+		}
 		t.uses(func(t *term) bool {
 			if t.op == opField {
 				if t.input == eventInput {
-					for _, in := range r.inputs {
+					for _, in := range records {
 						in.read(t.name)
 					}
 				} else {
-					r.inputs[t.input].read(t.name)
+					records[t.input].read(t.name)
 				}
 			}
 			return false
 		})
-	})
+	}
 }
 
 func (r *checkedRule) compile() *Rule {
 	d := r.decl
-	c := &compiler{inputs: r.inputs}
+	c, results := &compiler{inputs: r.inputs}, &compiler{inputs: r.recorded()}
 	out := &Rule{
 		Domain: d.domain, Name: d.name.Value, ID: d.id(), Owner: d.owner, Description: d.description,
-		Kind: r.kind, Where: c.expr(r.where), KeyName: r.keyName, Keys: r.keys, Rekey: r.rekey, Window: r.window(), Having: c.expr(r.having), Emit: r.emit,
+		Kind: r.kind, Where: c.expr(r.where), KeyName: r.keyName, Keys: r.keys, Rekey: r.rekey, Window: r.window(), Having: results.expr(r.having), Emit: r.emit,
 		Lateness: d.lateness, Priority: d.priority, Order: d.order, Shadow: d.shadow, Tags: d.tags,
 		Pos: d.file.position(d.name),
 	}
@@ -141,13 +173,8 @@ func (r *checkedRule) compile() *Rule {
 		}
 	}
 	out.Join = r.join(c)
-	for _, rt := range r.routes {
-		route := rt.compile(c)
-		if i := route.TimeIndex; i >= 0 {
-			route.OwnTime = rt.fields[i].term != nil && !r.eventTime(rt.fields[i].term)
-		}
-		out.Routes = append(out.Routes, route)
-	}
+	out.Detect = r.detection()
+	out.Routes = r.compileRoutes(r.routes, results)
 	if r.late != nil {
 		out.Late = r.late.stream
 	}
@@ -169,6 +196,19 @@ func (r *checkedRule) window() *Window {
 		w.Every = r.decl.emit.every
 	}
 	return &w
+}
+
+// compileRoutes compiles where results go.
+func (r *checkedRule) compileRoutes(routes []checkedRoute, c *compiler) []Route {
+	var out []Route
+	for _, rt := range routes {
+		route := rt.compile(c)
+		if i := route.TimeIndex; i >= 0 {
+			route.OwnTime = rt.fields[i].term != nil && !r.eventTime(rt.fields[i].term)
+		}
+		out = append(out, route)
+	}
+	return out
 }
 
 func (rt *checkedRoute) compile(c *compiler) Route {
@@ -210,11 +250,20 @@ func (r *Rule) canonical() []string {
 		add("each where", r.Each.Where)
 	}
 	add("having", r.Having)
-	for _, rt := range r.Routes {
-		parts = append(parts, "to", rt.Stream.Name, rt.Stream.Schema.Name())
-		add("when", rt.When)
-		for _, o := range rt.Fields {
-			add("select "+o.Name, o.Expr)
+	routes := func(to string, list []Route) {
+		for _, rt := range list {
+			parts = append(parts, to, rt.Stream.Name, rt.Stream.Schema.Name())
+			add("when", rt.When)
+			for _, o := range rt.Fields {
+				add("select "+o.Name, o.Expr)
+			}
+		}
+	}
+	routes("to", r.Routes)
+	if d := r.Detect; d != nil {
+		parts = append(parts, "max", strconv.FormatInt(d.MaxPartial, 10), strconv.FormatInt(d.MaxMatches, 10))
+		if d.Timeouts != nil {
+			routes("timeout to", d.Timeouts.Routes)
 		}
 	}
 	if r.Late != nil {
@@ -258,6 +307,9 @@ func (r *Rule) stateForm() []string {
 	}
 	if r.Join != nil {
 		parts = append(parts, r.Join.form()...)
+	}
+	if r.Detect != nil {
+		parts = append(parts, r.Detect.form()...)
 	}
 	return parts
 }

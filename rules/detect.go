@@ -8,13 +8,18 @@ type Detect struct {
 	Stages     []Stage // in the order in which the pattern first names them
 	Within     int64   // ms from a match's first record to any later one, exclusive; 0 = no bound
 	Skip       Skip
-	SkipTo     int        // stage, with SkipToFirst and SkipToLast
-	Folds      []Fold     // the distinct aggregates over captures that expressions call: Env.Group by position
-	Result     Captures   // what Having and Routes read of a match
-	MaxPartial int64      // runs of one key at most: the oldest is dropped
-	MaxMatches int64      // matches that one record completes at most
-	Timeouts   *TimedOut  // nil = runs that time out bring nothing
+	SkipTo     int       // stage, with SkipToFirst and SkipToLast
+	Folds      []Fold    // the distinct aggregates over captures that expressions call: Env.Group by position
+	Result     Captures  // what Having and Routes read of a match
+	MaxPartial int64     // runs of one key at most: the oldest is dropped
+	MaxMatches int64     // matches that one record completes at most
+	Timeouts   *TimedOut // nil = runs that time out bring nothing
+
+	canon string
 }
+
+// Canonical returns the pattern in the one way in which equal patterns are written.
+func (d *Detect) Canonical() string { return d.canon }
 
 // TimedOut is where runs go that Within, or the Gap of a stage, has ended.
 type TimedOut struct {
@@ -22,14 +27,15 @@ type TimedOut struct {
 	Reads  Captures
 }
 
-// Stage is a place in a pattern with the condition that a record has to meet there.
+// Stage is a place in a pattern with the condition that a record has to meet there. In its conditions Env.Key and Env.Now are
+// the key and the event time of the record at hand.
 type Stage struct {
 	Name  string
 	Input int   // position in Rule.Inputs: whose records it takes
 	Gap   int64 // ms from the record captured before to the one that this stage takes, exclusive; 0 = no bound
 	// Where is what a record has to meet: bool, nil = nothing. Env.Records[stage] is the record at hand; those of other
 	// stages, and Env.Group, are what the run captured before it. Until ends the repetition of the stage, and is read alike.
-	Where, Until           *Expr
+	Where, Until           *Expr // Until only of stages that repeat
 	WhereReads, UntilReads Captures
 	Packed                 []string // paths that are read of its records once they are captured, sorted: what has to be kept of them
 }
@@ -43,12 +49,12 @@ type Captures struct {
 // None reports whether nothing captured is read: the condition is the same for every run.
 func (c Captures) None() bool { return len(c.Last) == 0 && len(c.Folds) == 0 }
 
-// Fold is an aggregate over the records that a run captured in one stage, in their order. Aggregate.Arg reads
-// Env.Records[Stage], which is the captured record, and nothing else.
+// Fold is an aggregate over the records that a run captured in one stage, in their order: Count, Sum, Min, Max, Avg, First,
+// Last, or List for collect. Aggregate.Arg reads Env.Records[Stage], which is the captured record, and nothing else; nil
+// counts the records. Of no record count and sum are 0, a list is empty and others are null.
 type Fold struct {
 	Stage int
 	Aggregate
-	Default *Expr // what stands for the aggregate of no record; nil = null, and 0 of count
 }
 
 // PatternOp says what a part of a pattern is.
@@ -59,7 +65,7 @@ const (
 	Take     PatternOp = iota + 1 // one record of Stage
 	Sequence                      // Parts one after the other
 	Choice                        // any one of Parts
-	AnyOrder                      // all of Parts, in any order
+	AnyOrder                      // all of Parts, in any order; what lies between them does not matter
 )
 
 // Contiguity says what may lie between a part of a pattern and what is before it.
@@ -76,7 +82,7 @@ const (
 type Pattern struct {
 	Op         PatternOp
 	Stage      int        // Take
-	Parts      []*Pattern // the others: two or more, or one for a group
+	Parts      []*Pattern // the others: two or more, or one for a quantified group of a quantified part
 	Contiguity Contiguity // to what is before it in the Sequence; 0 for its first part and outside one
 	Negated    bool       // of a Take: no such record may come there. Strict: not as the next one; Relaxed: not before the next part
 	Min, Max   int64      // 1 and 1 if not quantified; Max 0 = no bound
@@ -97,3 +103,38 @@ const (
 	SkipToFirst                  // those that began before the stage's first record
 	SkipToLast                   // those that began before the stage's last record
 )
+
+// String returns the strategy as rule files write it, without a stage.
+func (s Skip) String() string {
+	switch s {
+	case SkipNone:
+		return "none"
+	case SkipNext:
+		return "next"
+	case SkipPastLast:
+		return "past_last"
+	case SkipToFirst:
+		return "to_first"
+	case SkipToLast:
+		return "to_last"
+	}
+	return "unknown"
+}
+
+// toStage reports whether the strategy names a stage.
+func (s Skip) toStage() bool { return s == SkipToFirst || s == SkipToLast }
+
+// String returns what the part is, in words.
+func (o PatternOp) String() string {
+	switch o {
+	case Take:
+		return "stage"
+	case Sequence:
+		return "sequence"
+	case Choice:
+		return "choice"
+	case AnyOrder:
+		return "any order"
+	}
+	return "unknown"
+}

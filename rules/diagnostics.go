@@ -64,7 +64,12 @@ func (f *file) report(at span, rule, code, help, format string, args ...any) {
 	if len(f.diags.list) > 2*maxErrors {
 		return
 	}
-	f.diags.list = append(f.diags.list, &Error{
+	f.diags.list = append(f.diags.list, f.finding(at, rule, code, help, format, args...))
+}
+
+// finding makes an error, or a warning, with its place in the file.
+func (f *file) finding(at span, rule, code, help, format string, args ...any) *Error {
+	return &Error{
 		File:    f.name,
 		Line:    at.line,
 		Column:  at.col,
@@ -73,7 +78,7 @@ func (f *file) report(at span, rule, code, help, format string, args ...any) {
 		Msg:     fmt.Sprintf(format, args...),
 		Snippet: f.snippet(at),
 		Help:    help,
-	})
+	}
 }
 
 // Longest piece of a source line that is shown.

@@ -58,8 +58,8 @@ func parseDuration(s string) (int64, string) {
 	return int64(total), ""
 }
 
-// formatDuration writes milliseconds as rule files do: 1h30m.
-func formatDuration(ms int64) string {
+// FormatDuration writes milliseconds as rule files do: 1h30m.
+func FormatDuration(ms int64) string {
 	if ms == 0 {
 		return "0s"
 	}

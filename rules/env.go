@@ -15,11 +15,11 @@ const (
 // Env is what a compiled expression reads, and where it spends its budgets.
 // One per goroutine, reused for every record; not safe for concurrent use.
 type Env struct {
-	Records []schemas.Record // by position in Rule.Inputs; the zero Record is null
+	Records []schemas.Record // by position in Rule.Inputs, of a detection in Detect.Stages; the zero Record is null
 	Item    any              // element of Rule.Each
 	Key     string           // `key`: the group's key
 	Now     int64            // event time in ms: now()
-	Group   []any            // results of Rule.Aggregates
+	Group   []any            // results of Rule.Aggregates, of a detection of Detect.Folds
 	Start   int64            // `window.start`: ms
 	End     int64            // `window.end`: ms; exclusive for tumbling and hopping, inclusive for session and sliding
 

@@ -12,7 +12,7 @@ type Error struct {
 	File         string
 	Line, Column int    // from 1; Column in characters; 0 = the whole file
 	Rule         string // domain.name of the rule or stream, "" if none
-	Code         string // stable: E1xx YAML, E2xx structure, E3xx streams, E4xx names, E5xx types, E6xx limits
+	Code         string // stable: E1xx YAML, E2xx structure, E3xx streams, E4xx names, E5xx types, E6xx limits; W1xx warnings
 	Msg          string
 	Snippet      string // the source line and a line of carets below it, without indentation
 	Help         string // what to do about it, where that can be guessed

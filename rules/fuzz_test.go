@@ -42,6 +42,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte("domain: risk\nrules:" + joined))
 	f.Add([]byte("domain: risk\nrules:" + joinedThree))
+	f.Add([]byte("domain: risk\nrules:" + detected))
 	base, err := txtar.ParseFile("testdata/base.txtar")
 	if err != nil {
 		f.Fatal(err)
@@ -96,8 +97,9 @@ func sound(t *testing.T, set *rules.Set) {
 			t.Errorf("%s: dedupe %+v", r.ID, d)
 		}
 		soundJoin(t, r)
+		soundDetect(t, r)
 		w := r.Window
-		if w == nil && r.Join != nil {
+		if w == nil && (r.Join != nil || r.Detect != nil) {
 			continue
 		}
 		if w == nil {
@@ -146,6 +148,58 @@ func soundJoin(t *testing.T, r *rules.Rule) {
 	if !good {
 		t.Errorf("%s: join %+v of %d inputs", r.ID, j, n)
 	}
+}
+
+// soundDetect checks that a rule detects iff it is a detection, and that numbers of stages, inputs and aggregates exist.
+func soundDetect(t *testing.T, r *rules.Rule) {
+	t.Helper()
+	d := r.Detect
+	if (d != nil) != (r.Kind == rules.Detection) {
+		t.Errorf("%s: %v with %+v", r.ID, r.Kind, d)
+	}
+	if d == nil {
+		return
+	}
+	good := r.Where == nil && r.Each == nil && r.Window == nil && r.Dedupe == nil && r.Join == nil && r.Aggregates == nil && r.Emit == rules.EmitNone
+	good = good && d.Within >= 0 && d.MaxPartial > 0 && d.MaxMatches > 0 && d.SkipTo >= 0 && d.SkipTo < len(d.Stages)
+	reads := func(c rules.Captures) {
+		for _, i := range c.Last {
+			good = good && i >= 0 && i < len(d.Stages)
+		}
+		for _, i := range c.Folds {
+			good = good && i >= 0 && i < len(d.Folds)
+		}
+	}
+	for _, s := range d.Stages {
+		good = good && s.Input >= 0 && s.Input < len(r.Inputs) && s.Gap >= 0 && (s.Where != nil || s.WhereReads.None()) && (s.Until != nil || s.UntilReads.None())
+		reads(s.WhereReads)
+		reads(s.UntilReads)
+	}
+	for _, f := range d.Folds {
+		good = good && f.Stage >= 0 && f.Stage < len(d.Stages) && (f.Arg != nil || f.Func == rules.Count) && f.Type != nil
+	}
+	reads(d.Result)
+	if !good || soundPattern(d, d.Pattern) != len(d.Stages) {
+		t.Errorf("%s: %+v", r.ID, d)
+	}
+}
+
+// soundPattern counts the stages of a pattern, -1 000 000 for each part that cannot be.
+func soundPattern(d *rules.Detect, p *rules.Pattern) int {
+	n := 0
+	for i, q := range p.Parts {
+		n += soundPattern(d, q)
+		if (q.Contiguity != 0) != (p.Op == rules.Sequence && i > 0) {
+			n -= 1_000_000
+		}
+	}
+	if p.Op == rules.Take {
+		n++
+	}
+	if (p.Op == rules.Take) != (len(p.Parts) == 0) || p.Stage >= len(d.Stages) || p.Min < 1 || p.Max != 0 && p.Max < p.Min || p.Inner < rules.Strict || p.Pos.Line == 0 {
+		n -= 1_000_000
+	}
+	return n
 }
 
 func asList(t *testing.T, err error) {

@@ -29,9 +29,11 @@ func ErrorCodes() []ErrorCode {
 		{codeUnsupported, "The clause belongs to a kind of rule that this version does not have.", "Leave it out, or update."},
 		{codeClauses, "Clauses do not go together.", "The message says which, and why."},
 		{codeRoute, "A route can never be taken.", "Put the route without `when` last."},
-		{codeUnbounded, "The rule keeps state for every key for ever.", "Give it a `window`, or say `unbounded: true` if that is meant."},
+		{codeUnbounded, "The rule keeps state for every key for ever.", "Give it a `window`, a detection `within`, or say `unbounded: true` if that is meant."},
 		{codeWindow, "There is no such window.", "One of `size`, `gap`, `sliding`, `count`; a size is a multiple of its hop."},
 		{codeJoin, "There is no such join.", "Two inputs or more, only inner with more; `within` has bounds for each input but the first."},
+		{codeDetect, "There is no such detection: a stage is not in the pattern, a gap is too long, `skip` goes nowhere.", "The message says which, and why."},
+		{codeShape, "A part of the pattern cannot match, or cannot be where or as it is: negated, optional, repeated.", "The message says why, and what can be written."},
 
 		{codeStream, "No such stream is declared.", "Write `domain.stream`; declare it in the domain's `streams.yaml`."},
 		{codeSchema, "No such schema, or it is no record.", "Schemas are named in full: `commerce.Purchase`."},
@@ -57,7 +59,9 @@ func ErrorCodes() []ErrorCode {
 		{codeNoField, "The record or row has no such field or column.", "Check the spelling against the schema."},
 		{codeWindowName, "`window` is used where there is no window.", "`window.start` and `window.end` belong in `select`, `having` and `when` of rules with a window of time."},
 		{codeNoRecord, "A window that closes has no record.", "Aggregate its records: `last(x)`, `first(x)`, `max(x)`; the group's key is `key`."},
-		{codeWhichRecord, "A join has a record of every input, so `event` is none and in `where` no input is null.", "Name the input; whether a side is unmatched is known in `select`, `having` and `when`."},
+		{codeWhichRecord, "A join has a record of every input, so `event` is none and in `where` no input is null; a detection has one per stage.", "Name the input or stage; whether a side is unmatched is known in `select`, `having` and `when`."},
+		{codePatternText, "The pattern of a detection cannot be parsed.", "See the caret, and the grammar above; put brackets around parts."},
+		{codeStage, "A stage is read where it has captured nothing, or an aggregate over captures ranges over none or several.", "Read stages that come before in the pattern; one stage for each aggregate."},
 
 		{codeOperands, "An operator or function does not work on these types.", "Convert one side: `int`, `float`, `string`, `to_millis`, `parse_time`."},
 		{codeNull, "The value may be null where none may be.", "`(x ?? default)`, `x != nil && …`, `?.`"},
@@ -81,6 +85,7 @@ func ErrorCodes() []ErrorCode {
 		{codePredicate, "Predicates are nested deeper than 2.", "Split the rule in two, over a stream in between."},
 		{codePattern, "The pattern is longer than 256 bytes or compiles to more than 1,000 steps.", "Repetitions count by their number; use `startsWith`, `contains`."},
 		{codeErrors, "There are more than 1,000 errors.", "Correct the first ones."},
+		{codeStages, "The pattern has more than 64 stages, repeats more than 10,000 times, or nests brackets deeper than 16.", "Split the rule in two, over a stream in between."},
 
 		{codeSteps, "At run time: the expression takes more than 100,000 steps.", "Shorter lists, fewer predicates."},
 		{codeBytes, "At run time: the expression builds more than 1 MiB.", "Smaller texts and lists."},
@@ -89,5 +94,7 @@ func ErrorCodes() []ErrorCode {
 		{codeDivision, "At run time: `%` or `mod` by zero.", "Test the divisor first. (`/` by zero is infinite.)"},
 		{codeArgument, "At run time: an argument is out of its range.", "The message says which."},
 		{codeColumns, "A row has other columns than the feed declares.", "Correct `columns`, or the file."},
+
+		{codeHold, "A warning: `skip` may hold matches back, until runs that began before them have ended.", "Shorten `within`, or write `skip: none` and drop repetitions with `dedupe` in a rule behind it."},
 	}
 }

@@ -1,7 +1,7 @@
 package rules
 
 // eventTime reports whether the value of a selected time is the event time that the result has anyway: in a rule with a
-// window, and in a join, now(), elsewhere also what the record's stream takes for its time.
+// window, in a join and in a detection now(), elsewhere also what the record's stream takes for its time.
 func (r *checkedRule) eventTime(t *term) bool {
 	switch t.op {
 	case opCall:
@@ -17,7 +17,7 @@ func (r *checkedRule) eventTime(t *term) bool {
 	case opCond:
 		return r.eventTime(t.args[1]) && r.eventTime(t.args[2])
 	case opField:
-		return r.decl.window == nil && r.decl.join == nil && r.timeField(t)
+		return r.decl.window == nil && r.decl.join == nil && r.decl.detect == nil && r.timeField(t)
 	default:
 		return false
 	}

@@ -133,6 +133,9 @@ func (p *parser) mapping(n *yaml.Node, what string, keys []key, required ...stri
 				}
 			}
 			help := suggest(k.Value, names)
+			if n.Style&yaml.FlowStyle != 0 && v.ShortTag() == "!!null" && v.Value == "" {
+				help = "inside of {...}, a value with a comma needs quotes around it"
+			}
 			if help == "" && len(names) <= fewKeys {
 				help = "its keys: " + strings.Join(names, ", ")
 			}

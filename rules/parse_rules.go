@@ -75,19 +75,27 @@ func (p *parser) ruleEntry(n *yaml.Node) *ruleDecl {
 		{"window", func(k, v *yaml.Node) { r.window = p.window(k, v) }},
 		{"dedupe", func(k, v *yaml.Node) { r.dedupe = p.dedupe(k, v) }},
 		{"join", func(k, v *yaml.Node) { r.join = p.join(k, v) }},
+		{"detect", func(k, v *yaml.Node) { r.detect = p.detect(k, v) }},
 		{"to", func(_, v *yaml.Node) { r.routes = p.to(v) }},
 		// Clauses of later versions: their place in the language is taken.
 		{"lookup", nil},
-		{"detect", nil},
 		{"on_change", nil},
-		{"within", nil},
-		{"skip", nil},
-		{"on_timeout", nil},
-		{"max_partial", nil},
+		{"within", p.below("`join`, `dedupe` or `detect`")},
+		{"skip", p.below("`detect`")},
+		{"on_timeout", p.below("`detect`")},
+		{"max_partial", p.below("`detect`")},
+		{"max_matches", p.below("`detect`")},
 	}, "name", "from", "to")
 	r.faulty = len(p.file.diags.list) > before
 	r.later = p.later
 	return r
+}
+
+// below refuses a key of a rule that belongs to one of its clauses.
+func (p *parser) below(clause string) func(k, v *yaml.Node) {
+	return func(k, _ *yaml.Node) {
+		p.file.at(k, p.rule, codeUnknownKey, "write it below "+clause, "a rule has no key %q", k.Value)
+	}
 }
 
 // expression keeps a scalar node; what it says is the checker's matter.

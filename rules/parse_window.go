@@ -87,10 +87,10 @@ func (p *parser) hopping(w *windowDecl) {
 	case w.Hop > w.Size:
 		p.file.at(hop, p.rule, codeWindow, "leave hop out if windows shall follow each other", "the hop is longer than the window: records in between would be in none")
 	case w.Size%w.Hop != 0:
-		p.file.at(lookup(w.node, "size"), p.rule, codeWindow, "size: "+formatDuration(w.Size-w.Size%w.Hop)+" or "+formatDuration(w.Size-w.Size%w.Hop+w.Hop),
-			"the size has to be a multiple of the hop, %s", formatDuration(w.Hop))
+		p.file.at(lookup(w.node, "size"), p.rule, codeWindow, "size: "+FormatDuration(w.Size-w.Size%w.Hop)+" or "+FormatDuration(w.Size-w.Size%w.Hop+w.Hop),
+			"the size has to be a multiple of the hop, %s", FormatDuration(w.Hop))
 	case w.Size/w.Hop > maxHops:
-		p.file.at(hop, p.rule, codeWindow, "hop: "+formatDuration((w.Size+maxHops-1)/maxHops)+" or more", "every record would be in %d windows; at most %d", w.Size/w.Hop, maxHops)
+		p.file.at(hop, p.rule, codeWindow, "hop: "+FormatDuration((w.Size+maxHops-1)/maxHops)+" or more", "every record would be in %d windows; at most %d", w.Size/w.Hop, maxHops)
 	default:
 		w.Kind = Hopping
 	}
@@ -167,7 +167,7 @@ func (p *parser) lateness(n *yaml.Node) (int64, *yaml.Node) {
 // short refuses durations above maxSpan: state is kept for all of them.
 func (p *parser) short(n *yaml.Node, what string, ms int64) bool {
 	if ms > maxSpan {
-		p.file.at(n, p.rule, codeValue, "", "%s: %s is longer than %s", what, n.Value, formatDuration(maxSpan))
+		p.file.at(n, p.rule, codeValue, "", "%s: %s is longer than %s", what, n.Value, FormatDuration(maxSpan))
 		return false
 	}
 	return true

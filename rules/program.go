@@ -12,6 +12,7 @@ type Set struct {
 	Streams  []*Stream // sorted by Name
 	Rules    []*Rule   // the enabled ones, sorted by ID
 	Checksum string    // 16 hex digits over all streams and rules
+	Warnings ErrorList // what is allowed and may surprise, sorted by place
 }
 
 // Stream returns the stream of that full name ("risk.signals"), or nil.
@@ -82,6 +83,7 @@ const (
 	Transform Kind = iota + 1
 	Aggregation
 	Joining
+	Detection
 )
 
 // String returns the name used in documentation and metrics.
@@ -93,6 +95,8 @@ func (k Kind) String() string {
 		return "aggregate"
 	case Joining:
 		return "join"
+	case Detection:
+		return "detect"
 	}
 	return "unknown"
 }
@@ -139,11 +143,14 @@ func (e Emit) String() string {
 // A join has Join.Where in place of Where; By[i] relies on what Join.Where[i]
 // has passed. Its result has a record of every input, or only the one that
 // matched none, and Env.Now is its event time.
+//
+// A detection has the conditions of its stages in place of Where. By[i] reads Env.Records[i], input by input as elsewhere;
+// everything else reads one record per stage, see Detect.
 type Rule struct {
 	Domain, Name, ID   string // ID = domain.name
 	Owner, Description string
 	Version            string // 16 hex digits over the canonical rule without description, owner, tags
-	Fingerprint        string // 16 hex digits over what shapes the state: kind, inputs, by, where, aggregates, window, dedupe, join
+	Fingerprint        string // 16 hex digits over what shapes the state: kind, inputs, by, where, aggregates, window, dedupe, join, detect
 	Kind               Kind
 	Inputs             []Input
 	Where              *Expr // bool; nil = every record
@@ -156,6 +163,7 @@ type Rule struct {
 	Window             *Window // nil = no window
 	Dedupe             *Dedupe // nil = none
 	Join               *Join   // nil = none
+	Detect             *Detect // nil = none
 	Having             *Expr   // bool; nil = every result
 	Emit               Emit
 	Routes             []Route
@@ -187,7 +195,7 @@ func (r *Rule) Ordered() bool {
 	if r.Order == OrderArrival {
 		return false
 	}
-	if r.Dedupe != nil || r.Emit == EmitChanges || r.Emit == EmitEach || r.Emit == EmitEvery {
+	if r.Detect != nil || r.Dedupe != nil || r.Emit == EmitChanges || r.Emit == EmitEach || r.Emit == EmitEvery {
 		return true
 	}
 	if r.Window != nil && r.Window.Kind == Counting {

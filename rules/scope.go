@@ -21,6 +21,9 @@ type scope struct {
 	// why says why aggregate calls have no place here, for the error message.
 	why string
 
+	stages []captured        // of a detection: what is known of each input, which is a stage
+	takers map[string]string // of a detection: a stage that takes the records of an input of the rule
+
 	windowed bool   // window.start and window.end exist
 	noWindow string // else why not, for the error message
 }
@@ -44,12 +47,14 @@ type aggregateTerm struct {
 	q     float64
 	arg   *term
 	typ   *schemas.Type
+	stage int    // of a detection
+	of    string // of a detection: the stage whose captures are counted, without an arg
 	canon string
 }
 
 // add returns the number of the call, the same for the same call.
 func (a *aggregates) add(g aggregateTerm) int {
-	g.canon = g.fn.String() + "(" + canonical(g.arg, a.inputs) + ")" + g.parameter()
+	g.canon = g.fn.String() + "(" + g.of + canonical(g.arg, a.inputs) + ")" + g.parameter()
 	for i, h := range a.list {
 		if h.canon == g.canon {
 			return i
@@ -86,10 +91,12 @@ func canonical(t *term, inputs []string) string {
 // names lists what an identifier can be, for suggestions.
 func (s *scope) names() []string {
 	var names []string
-	for _, in := range s.inputs {
-		names = append(names, in.alias)
+	for i, in := range s.inputs {
+		if s.stages == nil || s.stages[i].hidden == "" {
+			names = append(names, in.alias)
+		}
 	}
-	if len(s.inputs) > 0 && s.join == 0 {
+	if len(s.inputs) > 0 && s.join == 0 && s.stages == nil {
 		names = append(names, "event")
 	}
 	if s.each != "" {

@@ -16,7 +16,7 @@ func checkCommand(sh *shell) *cobra.Command {
 		Use:   "check [DIR...]",
 		Short: "Find what is wrong with rule files",
 		Long: `Check reads the rule files of each directory (default: rules) as a worker does, and prints all errors of all files.
-What passes here starts. The exit code is 1 when there are errors.`,
+What passes here starts. The exit code is 1 when there are errors. Warnings (W…) change neither.`,
 		Example: `  millrace check
   millrace check --output json team/rules | jq -r '.errors[].code'`,
 	}
@@ -43,7 +43,7 @@ What passes here starts. The exit code is 1 when there are errors.`,
 
 // checkReport is what check found in all directories.
 type checkReport struct {
-	list                    rules.ErrorList
+	list, warnings          rules.ErrorList
 	streams, rules, domains int
 }
 
@@ -57,6 +57,7 @@ func (r *checkReport) check(dir string, schemaDirs []string) error {
 	case err != nil:
 		return err
 	}
+	r.warnings = append(r.warnings, within(dir, set.Warnings)...)
 	domains := map[string]bool{}
 	for _, s := range set.Streams {
 		domains[s.Domain] = true
@@ -72,10 +73,11 @@ func (r *checkReport) check(dir string, schemaDirs []string) error {
 
 // checkJSON is the output for programs.
 type checkJSON struct {
-	Errors  []ruleErrorJSON `json:"errors"`
-	Streams int             `json:"streams"`
-	Rules   int             `json:"rules"`
-	Domains int             `json:"domains"`
+	Errors   []ruleErrorJSON `json:"errors"`
+	Warnings []ruleErrorJSON `json:"warnings,omitempty"`
+	Streams  int             `json:"streams"`
+	Rules    int             `json:"rules"`
+	Domains  int             `json:"domains"`
 }
 
 type ruleErrorJSON struct {
@@ -90,15 +92,17 @@ type ruleErrorJSON struct {
 
 func (r *checkReport) print(sh *shell, form string) error {
 	if form == "json" {
-		out := checkJSON{Errors: []ruleErrorJSON{}, Streams: r.streams, Rules: r.rules, Domains: r.domains}
-		for _, e := range r.list {
-			out.Errors = append(out.Errors, ruleErrorJSON{e.File, e.Line, e.Column, e.Rule, e.Code, e.Msg, e.Help})
-		}
+		out := checkJSON{Errors: findingsJSON(r.list), Warnings: findingsJSON(r.warnings), Streams: r.streams, Rules: r.rules, Domains: r.domains}
 		if err := sh.json(out); err != nil {
 			return err
 		}
 	} else if len(r.list) == 0 {
-		fmt.Fprintf(sh.out, "good: %s, %s, %s\n", count(r.streams, "stream"), count(r.rules, "rule"), count(r.domains, "domain"))
+		printFindings(sh.out, r.warnings, sh.color(sh.out))
+		good := []string{count(r.streams, "stream"), count(r.rules, "rule"), count(r.domains, "domain")}
+		if len(r.warnings) > 0 {
+			good = append(good, count(len(r.warnings), "warning"))
+		}
+		fmt.Fprintf(sh.out, "good: %s\n", strings.Join(good, ", "))
 	} else {
 		printRuleErrors(sh.out, r.list, sh.color(sh.out))
 	}
@@ -106,6 +110,15 @@ func (r *checkReport) print(sh *shell, form string) error {
 		return findings()
 	}
 	return nil
+}
+
+// findingsJSON is never nil: programs expect a list.
+func findingsJSON(list rules.ErrorList) []ruleErrorJSON {
+	out := make([]ruleErrorJSON, 0, len(list))
+	for _, e := range list {
+		out = append(out, ruleErrorJSON{e.File, e.Line, e.Column, e.Rule, e.Code, e.Msg, e.Help})
+	}
+	return out
 }
 
 func count(n int, what string) string {
@@ -117,6 +130,12 @@ func count(n int, what string) string {
 
 // printRuleErrors prints errors with their source lines, and how many they are.
 func printRuleErrors(w io.Writer, list rules.ErrorList, color bool) {
+	printFindings(w, list, color)
+	fmt.Fprintln(w, count(len(list), "error"))
+}
+
+// printFindings prints errors or warnings with their source lines.
+func printFindings(w io.Writer, list rules.ErrorList, color bool) {
 	for _, e := range list {
 		text := e.Text()
 		if color {
@@ -124,7 +143,6 @@ func printRuleErrors(w io.Writer, list rules.ErrorList, color bool) {
 		}
 		fmt.Fprintln(w, text)
 	}
-	fmt.Fprintln(w, count(len(list), "error"))
 }
 
 // paint makes the first line of an error bold and its carets red.

@@ -36,6 +36,7 @@ type graphRule struct {
 	To          []string `json:"to"`   // in the order of its routes
 	Version     string   `json:"version"`
 	Description string   `json:"description,omitempty"`
+	Pattern     string   `json:"pattern,omitempty"` // of a detection
 }
 
 // newGraph describes a set; everything is in the order of names.
@@ -54,11 +55,40 @@ func newGraph(set *rules.Set) *graph {
 		for _, to := range r.Routes {
 			x.To = add(x.To, to.Stream.Name)
 		}
+		if d := r.Detect; d != nil {
+			x.Pattern = d.Canonical()
+			if d.Timeouts != nil {
+				for _, to := range d.Timeouts.Routes {
+					x.To = add(x.To, to.Stream.Name)
+				}
+			}
+		}
 		g.Rules = append(g.Rules, x)
 	}
 	slices.Sort(g.Domains)
 	g.Domains = slices.Compact(g.Domains)
 	return g
+}
+
+// only is the part of the graph that a rule is in.
+func (g *graph) only(id string) *graph {
+	out := &graph{Domains: []string{}, Streams: []graphStream{}, Rules: []graphRule{}}
+	for _, r := range g.Rules {
+		if r.ID != id {
+			continue
+		}
+		out.Rules = append(out.Rules, r)
+		out.Domains = append(out.Domains, r.Domain)
+		for _, s := range g.Streams {
+			if slices.Contains(r.From, s.Name) || slices.Contains(r.To, s.Name) {
+				out.Streams = append(out.Streams, s)
+				out.Domains = append(out.Domains, s.Domain)
+			}
+		}
+	}
+	slices.Sort(out.Domains)
+	out.Domains = slices.Compact(out.Domains)
+	return out
 }
 
 func add(list []string, s string) []string {
@@ -73,11 +103,13 @@ func graphCommand(sh *shell) *cobra.Command {
 		Use:   "graph",
 		Short: "Show which rules lead from which streams to which",
 		Example: `  millrace graph
-  millrace graph --format mermaid > topology.mmd`,
+  millrace graph --format mermaid > topology.mmd
+  millrace graph --rule risk.takeover`,
 		Args: cobra.NoArgs,
 	}
 	cfg := bind(sh, c, "rules", "schemas", "app")
 	format := c.Flags().String("format", "text", "text, mermaid or json")
+	name := c.Flags().String("rule", "", "show one rule, and the pattern that it detects (domain.name)")
 	c.RunE = func(*cobra.Command, []string) error {
 		if err := cfg.resolve(); err != nil {
 			return err
@@ -87,10 +119,25 @@ func graphCommand(sh *shell) *cobra.Command {
 			return err
 		}
 		g := newGraph(set)
+		var one *rules.Rule
+		if *name != "" {
+			if one = set.Rule(*name); one == nil {
+				return usage("--rule %s: no such rule is enabled; `millrace graph` lists them", *name)
+			}
+			g = g.only(*name)
+		}
+		detects := one != nil && one.Detect != nil
 		switch *format {
 		case "text":
 			g.text(sh.out)
+			if detects {
+				patternText(sh.out, one)
+			}
 		case "mermaid":
+			if detects {
+				patternMermaid(sh.out, one)
+				return nil
+			}
 			g.mermaid(sh.out)
 		case "json":
 			return sh.json(g)
