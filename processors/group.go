@@ -15,6 +15,7 @@ const (
 	formatHead   = 3 // of a series
 	formatChunk  = 4 // of a series
 	formatRun    = 5 // a counting window
+	formatDetect = 6 // the runs of a detection
 )
 
 var errCell = errors.New("damaged cell")

@@ -17,7 +17,7 @@ type joining struct {
 	rule   *rules.Rule
 	env    rules.Env
 	routes []route
-	kept   kept
+	packed contexts
 	sides  []side
 
 	// The step.
@@ -29,9 +29,8 @@ type joining struct {
 	result  *Result
 
 	// Scratch memory.
-	reads   int64 // what ahead has read: so that it does
-	regions []string
-	parts   []string
+	reads int64 // what ahead has read: so that it does
+	parts []string
 }
 
 // side is an input of a join.
@@ -51,7 +50,7 @@ type side struct {
 // member is a record of a tuple.
 type member struct {
 	time    int64
-	context []byte         // as appendContext writes it
+	context []byte         // as contexts writes it
 	record  schemas.Record // of one that has waited: memory of the side
 }
 
@@ -60,7 +59,7 @@ func cellJoin(input int) string { return "j" + strconv.FormatInt(int64(input), 3
 
 func newJoin(rule *rules.Rule) (*joining, error) {
 	w := &joining{rule: rule, env: newEnv(rule), routes: newRoutes(rule)}
-	w.kept = newKept(w.routes)
+	w.packed.kept = newKept(w.routes)
 	w.sides = make([]side, len(rule.Inputs))
 	for i := range rule.Inputs {
 		if err := w.prepare(i); err != nil {
@@ -178,12 +177,12 @@ func (w *joining) begin(s State, entity string, e *Event, r *Result) error {
 		return &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
 	}
 	if len(c.Version) > schemas.MaxVersion {
-		return w.tooManyRegions(len(c.Version))
+		return tooManyRegions(w.rule, len(c.Version))
 	}
 	x := &w.sides[e.Input]
 	w.body = x.codec.packing.Append(append(w.body[:0], 0), e.Record)
 	at := len(w.body)
-	w.body = w.appendContext(w.body, c)
+	w.body = w.packed.append(w.body, c)
 	x.member.time, x.member.context = e.Time, w.body[at:]
 	w.env.Key = entity
 	w.entity, w.own, w.clock, w.result = entity, e.Input, e.Clock, r

@@ -60,7 +60,7 @@ func TestContextsSurvivePacking(t *testing.T) {
 			if !k.version {
 				want.Version = nil
 			}
-			b := (&joining{kept: k}).appendContext(nil, &c)
+			b := (&contexts{kept: k}).append(nil, &c)
 			got, err := parseContext(b)
 			if err != nil {
 				rt.Fatal(err)

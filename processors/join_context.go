@@ -21,9 +21,14 @@ const (
 	contextNone                        // reserved
 )
 
-// appendContext packs what results need of the context of a record that waits. Version and lineage, which may be long, are left
-// out if no route writes them.
-func (w *joining) appendContext(b []byte, c *schemas.Context) []byte {
+// contexts packs what results need of the contexts of records that wait. Version and lineage, which may be long, are left out if
+// no route writes them.
+type contexts struct {
+	kept    kept
+	regions []string // scratch memory
+}
+
+func (w *contexts) append(b []byte, c *schemas.Context) []byte {
 	at := len(b)
 	b = append(b, 0)
 	var flags byte
@@ -71,7 +76,7 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-func (w *joining) appendVersion(b []byte, v map[string]int64) []byte {
+func (w *contexts) appendVersion(b []byte, v map[string]int64) []byte {
 	w.regions = slices.AppendSeq(w.regions[:0], maps.Keys(v))
 	slices.Sort(w.regions)
 	b = binary.AppendUvarint(b, uint64(len(v)))

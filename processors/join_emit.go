@@ -83,7 +83,7 @@ func (w *joining) context(rt *route, members []side, latest *side) (schemas.Cont
 		versions = merged(versions, c.Version)
 	}
 	if len(versions) > schemas.MaxVersion {
-		return cause, w.tooManyRegions(len(versions))
+		return cause, tooManyRegions(w.rule, len(versions))
 	}
 	c := derive(w.rule, rt, &cause, schemas.EventID(w.parts...), latest.member.time, int64(len(members)), w.parts[first:]...)
 	c.Entity, c.Confidence, c.Version = w.entity, confidence, versions
@@ -101,8 +101,4 @@ func merged(v, w map[string]int64) map[string]int64 {
 		}
 	}
 	return v
-}
-
-func (w *joining) tooManyRegions(n int) error {
-	return stepError(w.rule, "bad_context", "the version vectors name %d regions; %d are the most", n, schemas.MaxVersion)
 }

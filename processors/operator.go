@@ -67,6 +67,8 @@ func newOperator(rule *rules.Rule) (Operator, error) {
 		return newWindow(rule)
 	case rules.Joining:
 		return newJoin(rule)
+	case rules.Detection:
+		return newDetect(rule)
 	}
 	return nil, fmt.Errorf("rule %s: no operator for kind %v", rule.ID, rule.Kind)
 }
@@ -176,6 +178,8 @@ type Result struct {
 	Late       int  // 1: all windows of the record have closed, and it left no trace
 	Partly     int  // 1: some of the record's windows have closed
 	Duplicates int  // 1: dropped by the rule's dedupe, looked at and not matched; it left no trace
+	Forgotten  int  // runs of a detection that were dropped because there were too many of one key
+	Cut        int  // matches of a detection that were dropped because one record completed too many
 	Mute       bool // of Fire: no outputs
 	Outputs    []Output
 	Changes    []Change
@@ -188,7 +192,7 @@ func (r *Result) Reset() {
 	clear(r.slots)
 	clear(r.Outputs)
 	clear(r.Changes)
-	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Duplicates, r.Mute = 0, 0, 0, 0, 0, 0, false
+	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Duplicates, r.Forgotten, r.Cut, r.Mute = 0, 0, 0, 0, 0, 0, 0, 0, false
 	r.slots, r.Outputs, r.Changes = r.slots[:0], r.Outputs[:0], r.Changes[:0]
 }
 

@@ -39,6 +39,7 @@ type played struct {
 	Output
 	Fields map[string]any
 	After  int
+	Early  bool // it came with a deadline, before the next record
 }
 
 // offered is a record in its place.
@@ -139,7 +140,11 @@ func (p *player) fire(row *Row, at int64) {
 	}
 	p.apply(r)
 	p.task.FiredRow(row, at)
+	before := len(p.played)
 	p.keep(r)
+	for i := range p.played[before:] {
+		p.played[before+i].Early = true
+	}
 }
 
 func (p *player) apply(r *Result) {
@@ -173,6 +178,13 @@ func (p *player) keep(r *Result) {
 }
 
 func (p *player) route(s *rules.Stream) *rules.Route {
+	if d := p.rule.Detect; d != nil && d.Timeouts != nil {
+		for i := range d.Timeouts.Routes {
+			if d.Timeouts.Routes[i].Stream == s {
+				return &d.Timeouts.Routes[i]
+			}
+		}
+	}
 	for i := range p.rule.Routes {
 		if p.rule.Routes[i].Stream == s {
 			return &p.rule.Routes[i]

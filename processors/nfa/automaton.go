@@ -1,6 +1,10 @@
 package nfa
 
-import "github.com/millrace-io/millrace/rules"
+import (
+	"slices"
+
+	"github.com/millrace-io/millrace/rules"
+)
 
 // Stage is what the automaton has to know of a stage of the pattern.
 type Stage struct {
@@ -119,4 +123,9 @@ func (e *edge) apply(r registers) registers {
 // fleeting reports whether no run stays in the place beyond the next record.
 func (p *place) fleeting() bool {
 	return p.contiguity == rules.Strict && !p.absence || p.next || len(p.firsts) > 0
+}
+
+// Timely reports whether what Expire does can bring matches: absences, or such as wait for runs whose time is over.
+func (a *Automaton) Timely() bool {
+	return a.Skip != rules.SkipNone || slices.ContainsFunc(a.places, func(p place) bool { return p.absence })
 }

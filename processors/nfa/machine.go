@@ -135,6 +135,7 @@ func (m *Machine) close(s *State) *State {
 	}
 	next := m.state
 	next.bytes += m.size
+	next.moved = m.at
 	next.queues = slices.DeleteFunc(m.state.queues, func(q queue) bool { return len(q.runs) == 0 })
 	m.queue = next.queues[:0]
 	next.queues = slices.Clone(next.queues)

@@ -1,5 +1,7 @@
 package nfa
 
+import "math"
+
 // Event is a record that runs have captured. It is immutable.
 type Event struct {
 	Seq  int64  // its place among the captured records of the key, from 1 on
@@ -26,6 +28,7 @@ type State struct {
 	held     []Match // wait for runs that began before them
 	events   int64   // Seq of the last event
 	captures int64   // id of the last capture
+	moved    int64   // when it was last changed
 	bytes    int     // what encodes it, at most
 }
 
@@ -55,3 +58,12 @@ func (s *State) Held() int { return len(s.held) }
 
 // Empty reports whether the state is that of a key that nothing is known of.
 func (s *State) Empty() bool { return len(s.queues) == 0 && len(s.held) == 0 }
+
+// Time is that of the last record captured, or of the last time that the state was made to forget something; the least one if
+// neither has been.
+func (s *State) Time() int64 {
+	if s.events == 0 {
+		return math.MinInt64
+	}
+	return s.moved
+}
