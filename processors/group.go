@@ -16,6 +16,7 @@ const (
 	formatChunk   = 4 // of a series
 	formatRun     = 5 // a counting window
 	formatForeign = 6 // a row of a join by a foreign key
+	formatDetect  = 7 // the runs of a detection
 )
 
 var errCell = errors.New("damaged cell")

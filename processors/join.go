@@ -51,7 +51,7 @@ type side struct {
 // member is a record of a tuple.
 type member struct {
 	time    int64
-	context []byte         // as appendContext writes it
+	context []byte         // as contexts writes it
 	record  schemas.Record // of one that has waited: memory of the side
 }
 

@@ -42,7 +42,7 @@ func (m *mixture) derive(rule *rules.Rule, rt *route, id, entity string, at int6
 	if len(m.version) > schemas.MaxVersion {
 		return m.cause, tooManyRegions(rule, len(m.version))
 	}
-	c := derive(rule, rt, &m.cause, id, at, int64(len(m.ids)), m.ids...)
+	c := derive(rule, rt, &m.cause, id, at, int64(len(m.ids)), m.ids[:min(len(m.ids), schemas.MaxStepIDs)]...)
 	c.Entity, c.Confidence, c.Version = entity, m.confidence, m.version
 	return c, nil
 }

@@ -77,6 +77,8 @@ func newOperator(rule *rules.Rule) (Operator, error) {
 		return newAnswering(rule)
 	case rules.ForeignJoining:
 		return newForeignJoin(rule)
+	case rules.Detection:
+		return newDetect(rule)
 	}
 	return nil, fmt.Errorf("rule %s: no operator for kind %v", rule.ID, rule.Kind)
 }
@@ -205,6 +207,8 @@ type Result struct {
 	Partly     int  // 1: some of the record's windows have closed
 	Missing    int  // 1: a lookup found no row, and gives no result without one
 	Duplicates int  // 1: dropped by the rule's dedupe, looked at and not matched; it left no trace
+	Forgotten  int  // runs of a detection that were dropped because there were too many of one key
+	Cut        int  // matches of a detection that were dropped because one record completed too many
 	Mute       bool // of Fire: no outputs
 	Outputs    []Output
 	Changes    []Change
@@ -217,7 +221,7 @@ func (r *Result) Reset() {
 	clear(r.slots)
 	clear(r.Outputs)
 	clear(r.Changes)
-	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Missing, r.Duplicates, r.Mute = 0, 0, 0, 0, 0, 0, 0, false
+	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Missing, r.Duplicates, r.Forgotten, r.Cut, r.Mute = 0, 0, 0, 0, 0, 0, 0, 0, 0, false
 	r.slots, r.Outputs, r.Changes = r.slots[:0], r.Outputs[:0], r.Changes[:0]
 }
 

@@ -19,11 +19,13 @@ type route struct {
 	lined bool                 // the output has a lineage
 }
 
-func newRoutes(rule *rules.Rule) []route {
-	out := make([]route, len(rule.Routes))
-	for i := range rule.Routes {
-		fields := rule.Routes[i].Fields
-		out[i] = route{Route: &rule.Routes[i], stamp: -1, set: make([]rules.ContextField, len(fields))}
+func newRoutes(rule *rules.Rule) []route { return routesOf(rule.Routes) }
+
+func routesOf(routes []rules.Route) []route {
+	out := make([]route, len(routes))
+	for i := range routes {
+		fields := routes[i].Fields
+		out[i] = route{Route: &routes[i], stamp: -1, set: make([]rules.ContextField, len(fields))}
 		for j, f := range fields {
 			out[i].lined = out[i].lined || f.Expr == nil && f.Context == rules.CtxLineage
 			for c := rules.CtxEventID; f.Expr != nil && c <= rules.CtxLineage; c++ {

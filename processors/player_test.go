@@ -39,6 +39,7 @@ type played struct {
 	Output
 	Fields map[string]any
 	After  int
+	Early  bool // it came with a deadline, before the next record
 }
 
 // offered is a record in its place.
@@ -139,7 +140,11 @@ func (p *player) fire(row *Row, at int64) {
 	}
 	p.apply(r)
 	p.task.FiredRow(row, at)
+	before := len(p.played)
 	p.keep(r)
+	for i := range p.played[before:] {
+		p.played[before+i].Early = true
+	}
 }
 
 func (p *player) apply(r *Result) {

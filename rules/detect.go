@@ -1,5 +1,7 @@
 package rules
 
+import "slices"
+
 // Detect finds sequences of records of one key (Flink CEP's semantics where docs/decisions does not say otherwise). The records
 // of a rule that detects are those of its captures: Env.Records has one per stage, not one per input.
 type Detect struct {
@@ -20,6 +22,18 @@ type Detect struct {
 
 // Canonical returns the pattern in the one way in which equal patterns are written.
 func (d *Detect) Canonical() string { return d.canon }
+
+// PackedOf lists, sorted, the paths of an input that are read of its records once any stage has captured them.
+func (d *Detect) PackedOf(input int) []string {
+	var paths []string
+	for i := range d.Stages {
+		if d.Stages[i].Input == input {
+			paths = append(paths, d.Stages[i].Packed...)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
 
 // TimedOut is where runs go that Within, or the Gap of a stage, has ended.
 type TimedOut struct {

@@ -1,0 +1,183 @@
+package processors
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/processors/nfa"
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+)
+
+// detecting is the operator of detections. What is captured of an entity, and the runs that wait, are one state of the pattern's
+// machine; a record that can change none is not looked up.
+type detecting struct {
+	rule     *rules.Rule
+	by       rules.Env // of the record at hand: Records by input
+	env      rules.Env // of conditions and results: Records by stage
+	machine  *nfa.Machine
+	stages   []stage
+	tallies  tallies
+	routes   []route
+	timeouts []route
+	packed   contextPacker
+	mix      mixture
+	shape    uint64
+	timely   bool // deadlines bring results
+
+	// The step.
+	event   *Event
+	entity  string
+	err     error // of a condition
+	outcome nfa.Outcome
+
+	// Scratch memory.
+	body  []byte
+	parts []string
+	order []*nfa.Capture
+}
+
+// stage is a stage of the pattern.
+type stage struct {
+	*rules.Stage
+	packing *schemas.Packing
+	record  schemas.Record // of a capture
+	of      *nfa.Capture   // the one that is in record
+}
+
+func newDetect(rule *rules.Rule) (*detecting, error) {
+	d := rule.Detect
+	w := &detecting{rule: rule, by: newEnv(rule), routes: newRoutes(rule)}
+	w.env = rules.Env{Records: make([]schemas.Record, len(d.Stages)), Group: make([]any, len(d.Folds))}
+	if d.Timeouts != nil {
+		w.timeouts = routesOf(d.Timeouts.Routes)
+	}
+	w.packed.kept = newKept(append(w.routes[:len(w.routes):len(w.routes)], w.timeouts...))
+	shape := fmt.Appendf(nil, "%x", shapeOf(rule))
+	config := nfa.Config{Pattern: d.Pattern, Within: d.Within, Skip: d.Skip, SkipTo: d.SkipTo, MaxPartial: d.MaxPartial, MaxMatches: d.MaxMatches}
+	for i := range d.Stages {
+		s := &d.Stages[i]
+		config.Stages = append(config.Stages, nfa.Stage{
+			Gap: s.Gap, Dependent: !s.WhereReads.None(), Until: s.Until != nil, UntilDependent: !s.UntilReads.None(),
+		})
+		projection := rule.Inputs[s.Input].Stream.Projection
+		packing, err := projection.Packing(d.PackedOf(s.Input))
+		if err != nil {
+			return nil, fmt.Errorf("rule %s: %w", rule.ID, err)
+		}
+		shape = fmt.Appendf(shape, " %x", packing.Fingerprint())
+		w.stages = append(w.stages, stage{Stage: s, packing: packing, record: projection.New()})
+	}
+	auto, err := nfa.Compile(config)
+	if err != nil {
+		return nil, fmt.Errorf("rule %s: %w", rule.ID, err)
+	}
+	w.machine, w.shape = nfa.New(auto), fnv(shape)
+	w.tallies = newTallies(w)
+	w.timely = auto.Timely() || d.Timeouts != nil
+	return w, nil
+}
+
+// Rule implements Operator.
+func (w *detecting) Rule() *rules.Rule { return w.rule }
+
+// Lag implements Timed.
+func (w *detecting) Lag() int64 {
+	if !w.timely {
+		return -1
+	}
+	return w.rule.Lateness
+}
+
+// Step implements Operator.
+func (w *detecting) Step(s State, e *Event, r *Result) error {
+	enter(&w.by, e)
+	r.Looked = 1
+	if c := w.rule.Where; c != nil && !c.Bool(&w.by) {
+		return evalError(w.rule, &w.by)
+	}
+	entity, err := Entity(w.rule, e, &w.by)
+	if err != nil {
+		return err
+	}
+	w.enter(entity, e.Time)
+	w.event = e
+	touches := w.machine.Touches(w)
+	if w.err != nil || !touches {
+		return w.err
+	}
+	if e.Clock > e.Time && e.Clock-e.Time > w.rule.Lateness {
+		r.Late = 1
+		return nil
+	}
+	row, err := s.Row(entity, cellAll)
+	if err != nil {
+		return err
+	}
+	return w.run(row, e, r)
+}
+
+// enter begins a step.
+func (w *detecting) enter(entity string, at int64) {
+	w.entity, w.err = entity, nil
+	w.env.Key, w.env.Now, w.env.Item = entity, at, nil
+	w.outcome.Reset()
+}
+
+// run gives the record to the machine.
+func (w *detecting) run(row *Row, e *Event, r *Result) error {
+	old := w.stateOf(row)
+	if e.Time < old.Time() { // it was later than the lateness of the rule makes good
+		r.Late = 1
+		return nil
+	}
+	r.Matched = 1
+	state := w.machine.Expire(old, e.Time, &w.outcome)
+	state = w.machine.Step(state, e.Time, w, &w.outcome)
+	if w.err != nil {
+		return w.err
+	}
+	if state == old {
+		return nil
+	}
+	return w.commit(row, state, r)
+}
+
+// Fire implements Timed.
+func (w *detecting) Fire(_ State, row *Row, at int64, r *Result) error {
+	entity, _ := cellOf(row.Key)
+	w.enter(entity, at)
+	old := w.stateOf(row)
+	state := w.machine.Expire(old, at-w.rule.Lateness, &w.outcome)
+	if w.err != nil {
+		return w.err
+	}
+	return w.commit(row, state, r)
+}
+
+// commit adds the results of the step, and the change of the row.
+func (w *detecting) commit(row *Row, state *nfa.State, r *Result) error {
+	r.Forgotten, r.Cut = w.outcome.Dropped, w.outcome.Cut
+	if !r.Mute {
+		for i := range w.outcome.Matches {
+			if err := w.emit(&w.outcome.Matches[i], r); err != nil {
+				return err
+			}
+		}
+	}
+	x := Change{Row: row}
+	if !state.Empty() {
+		x.Value = &detected{w, state}
+	}
+	if x.Value != nil || row.Value != nil {
+		r.Changes = append(r.Changes, x)
+	}
+	return nil
+}
+
+// stateOf is the state in a row.
+func (w *detecting) stateOf(row *Row) *nfa.State {
+	if c, ok := row.Value.(*detected); ok {
+		return c.state
+	}
+	return &nfa.State{}
+}

@@ -1,0 +1,96 @@
+package nfa
+
+import "math"
+
+// Never is the deadline of a state in which no time is ever over.
+const Never = math.MaxInt64
+
+// Due is when the time of a run is over next, or may be: Never if that of none ever is.
+func (m *Machine) Due(s *State) int64 {
+	due := int64(Never)
+	for i := range s.queues {
+		due = min(due, m.queueDue(&s.queues[i]))
+	}
+	return due
+}
+
+func (m *Machine) queueDue(q *queue) int64 {
+	if len(q.runs) == 0 {
+		return Never
+	}
+	due := int64(Never)
+	if m.auto.Within > 0 {
+		due = q.runs[0].last.Start.Time + m.auto.Within
+	}
+	if m.auto.places[q.place].gap > 0 {
+		due = min(due, q.soon)
+	}
+	return due
+}
+
+// Expire ends the runs whose time is over at the time at, in the order in which it was, and returns the state after it, or s
+// itself if that is the same. Runs that have timed out are among the matches.
+func (m *Machine) Expire(s *State, at int64, out *Outcome) *State {
+	for {
+		due := m.Due(s)
+		if due > at || due == Never {
+			return s
+		}
+		m.open(s, due, out)
+		for i := range m.state.queues {
+			m.expire(&m.state.queues[i])
+		}
+		m.settle()
+		if s = m.close(s); !m.changed {
+			return s
+		}
+	}
+}
+
+// expire ends the runs of a queue whose time is over.
+func (m *Machine) expire(q *queue) {
+	p := &m.auto.places[q.place]
+	n := 0
+	if m.auto.Within > 0 {
+		for n < len(q.runs) && q.runs[n].last.Start.Time+m.auto.Within <= m.at {
+			m.end(p, &q.runs[n])
+			n++
+		}
+	}
+	if n > 0 {
+		q.runs, m.changed = q.runs[n:], true
+	}
+	if p.gap == 0 || q.soon > m.at {
+		return
+	}
+	var kept []run
+	q.soon, m.changed = math.MaxInt64, true
+	for i := range q.runs {
+		r := &q.runs[i]
+		if due := r.last.Time + p.gap; due <= m.at {
+			m.end(p, r)
+		} else {
+			kept, q.soon = append(kept, *r), min(q.soon, due)
+		}
+	}
+	q.runs = kept
+}
+
+// end ends a run whose time is over.
+func (m *Machine) end(p *place, r *run) {
+	if p.absence {
+		m.match(Match{r.last, m.at, Absent})
+	} else if !m.out.timedOut(r.last) {
+		m.out.Matches = append(m.out.Matches, Match{r.last, m.at, TimedOut})
+	}
+}
+
+// timedOut reports whether a run with these captures has timed out already: one that could go on in several ways.
+func (o *Outcome) timedOut(c *Capture) bool {
+	for i := len(o.Matches) - 1; i >= 0 && o.Matches[i].Kind == TimedOut; i-- {
+		if o.Matches[i].Last == c {
+			return true
+		}
+	}
+	return false
+}
