@@ -85,7 +85,7 @@ func (w *detecting) Lag() int64 {
 	if !w.timely {
 		return -1
 	}
-	return w.rule.Lateness
+	return 0
 }
 
 // Step implements Operator.
@@ -105,7 +105,7 @@ func (w *detecting) Step(s State, e *Event, r *Result) error {
 	if w.err != nil || !touches {
 		return w.err
 	}
-	if e.Clock > e.Time && e.Clock-e.Time > w.rule.Lateness {
+	if e.Clock > e.Time {
 		r.Late = 1
 		return nil
 	}
@@ -147,7 +147,7 @@ func (w *detecting) Fire(_ State, row *Row, at int64, r *Result) error {
 	entity, _ := cellOf(row.Key)
 	w.enter(entity, at)
 	old := w.stateOf(row)
-	state := w.machine.Expire(old, at-w.rule.Lateness, &w.outcome)
+	state := w.machine.Expire(old, at, &w.outcome)
 	if w.err != nil {
 		return w.err
 	}

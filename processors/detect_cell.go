@@ -41,7 +41,6 @@ func (x *detected) Due(fired int64) int64 {
 	if due == nfa.Never {
 		return Never
 	}
-	due += w.rule.Lateness
 	if !w.timely {
 		sweep := max(w.rule.Detect.Within/sweepParts, sweepLeast)
 		due = floor(due, sweep) + sweep

@@ -108,7 +108,7 @@ type TaskState struct {
 // of one event time come in their order, while those of several writers have to be waited for.
 func NewTask(op Operator, sources []bool) *Task {
 	t := &Task{Large: largeDeadline, rule: op.Rule(), ordered: op.Rule().Ordered(), sources: sources, clock: Unknown, before: Unknown, running: Never, fired: Fired{At: Unknown, Part: lastPart}}
-	if t.rule.Kind == rules.Lookup { // its lateness is how long rows may be late
+	if t.rule.Kind == rules.Lookup || t.rule.Kind == rules.Detection { // their lateness is how long they wait for what is late
 		t.delay = t.rule.Lateness
 	}
 	t.timed, _ = op.(Timed)

@@ -262,6 +262,14 @@ func (r *Rule) Ordered() bool {
 	return false
 }
 
+// AllRoutes are the places that results go, and runs of a detection that time out.
+func (r *Rule) AllRoutes() []Route {
+	if r.Detect == nil || r.Detect.Timeouts == nil {
+		return r.Routes
+	}
+	return slices.Concat(r.Routes, r.Detect.Timeouts.Routes)
+}
+
 // Condition is what a record of the input has to meet to take part at all; nil for nothing.
 func (r *Rule) Condition(input int) *Expr {
 	if r.Join != nil {

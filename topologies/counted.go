@@ -11,7 +11,7 @@ func counted(set *rules.Set) map[*rules.Stream]bool {
 		more = false
 		for _, r := range set.All() {
 			into := r.By != nil
-			for _, rt := range r.Routes {
+			for _, rt := range r.AllRoutes() {
 				into = into || out[rt.Stream]
 			}
 			if !into {

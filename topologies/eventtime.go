@@ -215,6 +215,7 @@ func (p *partition) fired(t *ruleTask, row *processors.Row, at int64, mute bool)
 		return err
 	}
 	p.applied(t, r)
+	p.dropped(t.rule, t.counts, r)
 	p.sendOutputs(t.rule, t.counts, r)
 	return nil
 }

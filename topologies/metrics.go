@@ -21,7 +21,7 @@ type counts struct {
 	dead   map[deadKey]int64
 }
 
-type ruleCounts struct{ in, matched, out, dead, late, partly, missing, duplicates int64 }
+type ruleCounts struct{ in, matched, out, dead, late, partly, missing, duplicates, forgotten, cut int64 }
 
 type deadKey struct{ stream, rule, code string }
 
@@ -65,16 +65,16 @@ func (c *counts) deadLetter(d deadLetter) {
 
 // Metrics are the worker's. All counters count committed work only, so that they agree with the topics.
 type metrics struct {
-	ruleIn, ruleMatched, ruleOut                      *prometheus.CounterVec
-	ruleLate, rulePartly, ruleMissing, ruleDuplicates *prometheus.CounterVec
-	dead                                              *prometheus.CounterVec
-	records                                           *prometheus.CounterVec
-	commits                                           *prometheus.HistogramVec
-	failures, fenced                                  *prometheus.CounterVec
-	partitions                                        *prometheus.GaugeVec
-	waitingSchema                                     *prometheus.GaugeVec
-	restoredRows                                      *prometheus.CounterVec
-	restoreSeconds                                    *prometheus.HistogramVec
+	ruleIn, ruleMatched, ruleOut                                              *prometheus.CounterVec
+	ruleLate, rulePartly, ruleMissing, ruleDuplicates, ruleForgotten, ruleCut *prometheus.CounterVec
+	dead                                                                      *prometheus.CounterVec
+	records                                                                   *prometheus.CounterVec
+	commits                                                                   *prometheus.HistogramVec
+	failures, fenced                                                          *prometheus.CounterVec
+	partitions                                                                *prometheus.GaugeVec
+	waitingSchema                                                             *prometheus.GaugeVec
+	restoredRows                                                              *prometheus.CounterVec
+	restoreSeconds                                                            *prometheus.HistogramVec
 
 	mu    sync.Mutex
 	rules map[string]RuleStats
@@ -90,6 +90,8 @@ type RuleStats struct {
 	Partly     int64 `json:"partly_late"` // records some of whose windows had closed
 	Missing    int64 `json:"missing"`     // records of inner lookups that found no row
 	Duplicates int64 `json:"duplicates"`  // records that dedupe dropped
+	Forgotten  int64 `json:"forgotten"`   // partial matches that were dropped because a key had too many
+	Cut        int64 `json:"cut"`         // matches that were dropped because one record completed too many
 }
 
 // Plus adds two rules' counts up.
@@ -97,6 +99,7 @@ func (s RuleStats) Plus(r RuleStats) RuleStats {
 	return RuleStats{
 		In: s.In + r.In, Matched: s.Matched + r.Matched, Out: s.Out + r.Out, Dead: s.Dead + r.Dead,
 		Late: s.Late + r.Late, Partly: s.Partly + r.Partly, Missing: s.Missing + r.Missing, Duplicates: s.Duplicates + r.Duplicates,
+		Forgotten: s.Forgotten + r.Forgotten, Cut: s.Cut + r.Cut,
 	}
 }
 
@@ -118,6 +121,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		rulePartly:     counter("rule_partly_late_total", "Records that came too late for some of their windows.", "rule"),
 		ruleMissing:    counter("rule_missing_rows_total", "Records of a rule's inner lookups that found no row, and brought no result.", "rule"),
 		ruleDuplicates: counter("rule_duplicates_total", "Records that a rule's dedupe dropped.", "rule"),
+		ruleForgotten:  counter("rule_partial_matches_dropped_total", "Partial matches of a detection that were dropped because a key had more than max_partial, the oldest first.", "rule"),
+		ruleCut:        counter("rule_matches_cut_total", "Matches of a detection that were dropped because one record completed more than max_matches.", "rule"),
 		dead:           counter("dead_letters_total", "Records written to dead-letter topics; rule is empty when no rule could read the record.", "stream", "rule", "code"),
 		records:        counter("records_total", "Records taken in.", "group", "topic"),
 		commits:        histogram("commit_seconds", "Length of commits.", "group"),
@@ -132,7 +137,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.ruleIn, m.ruleMatched, m.ruleOut, m.ruleLate, m.rulePartly, m.ruleMissing, m.ruleDuplicates, m.dead, m.records, m.commits, m.failures, m.fenced, m.partitions, m.waitingSchema, m.restoredRows, m.restoreSeconds} {
+	for _, c := range []prometheus.Collector{m.ruleIn, m.ruleMatched, m.ruleOut, m.ruleLate, m.rulePartly, m.ruleMissing, m.ruleDuplicates, m.ruleForgotten, m.ruleCut, m.dead, m.records, m.commits, m.failures, m.fenced, m.partitions, m.waitingSchema, m.restoredRows, m.restoreSeconds} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -173,8 +178,10 @@ func (m *groupMetrics) take(c *counts) {
 		m.rulePartly.WithLabelValues(r.ID).Add(float64(n.partly))
 		m.ruleMissing.WithLabelValues(r.ID).Add(float64(n.missing))
 		m.ruleDuplicates.WithLabelValues(r.ID).Add(float64(n.duplicates))
+		m.ruleForgotten.WithLabelValues(r.ID).Add(float64(n.forgotten))
+		m.ruleCut.WithLabelValues(r.ID).Add(float64(n.cut))
 		s := m.rules[r.ID]
-		m.rules[r.ID] = s.Plus(RuleStats{In: n.in, Matched: n.matched, Out: n.out, Dead: n.dead, Late: n.late, Partly: n.partly, Missing: n.missing, Duplicates: n.duplicates})
+		m.rules[r.ID] = s.Plus(RuleStats{In: n.in, Matched: n.matched, Out: n.out, Dead: n.dead, Late: n.late, Partly: n.partly, Missing: n.missing, Duplicates: n.duplicates, Forgotten: n.forgotten, Cut: n.cut})
 		*n = ruleCounts{}
 	}
 	for i, in := range c.inputs {

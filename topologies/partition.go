@@ -40,6 +40,8 @@ type partition struct {
 	limit  int // largest row of the changelog, bytes
 	time   partitionTime
 
+	overfull map[*rules.Rule]bool // detections that had too much to remember
+
 	mu sync.Mutex
 }
 
@@ -413,6 +415,7 @@ func (p *partition) rule(u use, t *ruleTask, op processors.Operator, c *ruleCoun
 	c.duplicates += int64(r.Duplicates)
 	c.partly += int64(r.Partly)
 	c.missing += int64(r.Missing)
+	p.dropped(u.Rule, c, r)
 	if r.Late > 0 {
 		c.late++
 		if u.Rule.Late != nil && !u.Rule.Shadow && !u.keeps() {
@@ -421,6 +424,24 @@ func (p *partition) rule(u use, t *ruleTask, op processors.Operator, c *ruleCoun
 	}
 	p.sendOutputs(u.Rule, c, r)
 	return nil
+}
+
+// dropped counts what a detection has given up because there was too much of it, and says so once.
+func (p *partition) dropped(rule *rules.Rule, c *ruleCounts, r *processors.Result) {
+	if r.Forgotten+r.Cut == 0 {
+		return
+	}
+	c.forgotten += int64(r.Forgotten)
+	c.cut += int64(r.Cut)
+	if p.overfull[rule] {
+		return
+	}
+	if p.overfull == nil {
+		p.overfull = map[*rules.Rule]bool{}
+	}
+	p.overfull[rule] = true
+	p.run.runner.logger.Warn("a detection has more to remember of a key than it may: the oldest partial matches, or matches beyond max_matches, are dropped and counted from here on",
+		"rule", rule.ID, "partition", p.number, "partial_matches", r.Forgotten, "matches", r.Cut)
 }
 
 // applied makes a step's changes part of the state.

@@ -57,7 +57,7 @@ func (p *planner) announcements(set *rules.Set) {
 func (g *Group) leads(set *rules.Set, in *Input) (out []*Input) {
 	var reached []*rules.Stream
 	follow := func(r *rules.Rule) {
-		for _, rt := range r.Routes {
+		for _, rt := range r.AllRoutes() {
 			reached = append(reached, rt.Stream)
 		}
 		if r.Late != nil {
@@ -99,7 +99,7 @@ func (p *planner) writers(set *rules.Set, in *Input) []writerGroup {
 			return nil
 		}
 		writes := false
-		for _, rt := range r.Routes {
+		for _, rt := range r.AllRoutes() {
 			if rt.Stream == in.Stream {
 				if rt.OwnTime {
 					return nil

@@ -88,7 +88,7 @@ func newConstants(o *Options, g *Group) constants {
 	c := constants{specVersion: []byte("1.0"), contentType: []byte("application/avro"), rules: map[*rules.Rule]ruleConstants{}}
 	for _, r := range g.Rules {
 		rc := ruleConstants{source: []byte("/" + o.App + "/" + r.Domain + "/" + r.Name), timed: true}
-		for _, rt := range r.Routes {
+		for _, rt := range r.AllRoutes() {
 			rc.timed = rc.timed && !rt.OwnTime
 		}
 		c.rules[r] = rc

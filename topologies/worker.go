@@ -140,7 +140,7 @@ func (w *Worker) targets(ctx context.Context, have Topics) (map[*rules.Stream]*t
 	counted := counted(w.options.Set)
 	var missing []string
 	for _, r := range w.options.Set.All() {
-		for _, rt := range r.Routes {
+		for _, rt := range r.AllRoutes() {
 			s := rt.Stream
 			if out[s] != nil {
 				continue
