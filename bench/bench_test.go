@@ -38,7 +38,7 @@ func TestMeasure(t *testing.T) {
 
 // TestInProcess: the engine alone is right for any seed, and nothing of windows that have closed is left.
 func TestInProcess(t *testing.T) {
-	for _, name := range []string{"w1", "w2", "w3", "count"} {
+	for _, name := range []string{"w1", "w2", "w3", "w4a", "w4b", "w4c", "count"} {
 		for _, seed := range []uint64{1, 7919, 1 << 40} {
 			r, err := measure(t.Context(), config{workload: name, mode: "engine", engine: "millrace", n: 20_000, seed: seed})
 			if err != nil {

@@ -90,8 +90,8 @@ func decodeAll(rule *rules.Rule, n int, all iter.Seq[*workload.Event]) ([]decode
 	for e := range all {
 		d := decoded{context: schemas.Context{EventID: e.EventID, CorrelationID: e.CorrelationID, Entity: e.UserID, OccurredAt: e.OccurredAt, Region: e.Region, Confidence: e.Confidence, Priority: e.Priority}}
 		input := slices.IndexFunc(rule.Inputs, func(in rules.Input) bool { return in.Alias == e.Kind.String() })
-		if input < 0 {
-			return nil, fmt.Errorf("rule %s has no input for a %s", rule.Name, e.Kind)
+		if input < 0 { // of a kind that the rule does not read: a worker would not, either
+			continue
 		}
 		d.event = processors.Event{Input: input, Record: rule.Inputs[input].Stream.Projection.New(), Key: e.UserID, Time: e.OccurredAt}
 		if err := decoders[input].Decode(e.AppendAvro(nil), d.event.Record); err != nil {
@@ -136,7 +136,7 @@ func pass(rule *rules.Rule, name string, events []decoded) (workload.Sum, *solo,
 
 // emptied holds that nothing is left of windows and buffers when all have closed.
 func emptied(rule *rules.Rule, s *solo) error {
-	if rule.Window == nil && rule.Join == nil {
+	if rule.Window == nil && rule.Join == nil && rule.Detect == nil {
 		return nil
 	}
 	if err := s.end(); err != nil {

@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string) error {
 func parse(args []string) (config, error) {
 	var c config
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&c.workload, "workload", "w1", "w1 (filter and map, one in ten passes), w2 (sums of five minutes that hop by one), w3 (payments with the changes of the half hour before), count (running count of 10,000 keys), keys (a row for each of -n keys, and restarts) or curve (what windows, keys and rules cost; a tenth of -n events for each point)")
+	f.StringVar(&c.workload, "workload", "w1", "w1 (filter and map, one in ten passes), w2 (sums of five minutes that hop by one), w3 (payments with the changes of the half hour before), w4a, w4b, w4c (sequences, repetitions and absences), count (running count of 10,000 keys), keys (a row for each of -n keys, and restarts) or curve (what windows, keys and rules cost; a tenth of -n events for each point)")
 	f.StringVar(&c.mode, "mode", "kafka", "engine (no broker), embedded or kafka")
 	f.StringVar(&c.engine, "engine", "millrace", "millrace, goka or sarama")
 	f.StringVar(&c.guarantee, "guarantee", "exactly_once", "exactly_once or at_least_once, for millrace")
@@ -117,12 +117,12 @@ func parse(args []string) (config, error) {
 			errs = append(errs, fmt.Errorf("-%s %s: want %s", name, value, strings.Join(of, ", ")))
 		}
 	}
-	one("workload", c.workload, "w1", "w2", "w3", "count", "keys", "curve")
+	one("workload", c.workload, "w1", "w2", "w3", "w4a", "w4b", "w4c", "count", "keys", "curve")
 	one("mode", c.mode, "engine", "embedded", "kafka")
 	one("engine", c.engine, "millrace", "goka", "sarama")
 	one("guarantee", c.guarantee, "exactly_once", "at_least_once")
 	one("output", c.output, "text", "json")
-	if c.workload == "w2" || c.workload == "w3" {
+	if strings.HasPrefix(c.workload, "w") && c.workload != "w1" {
 		one("engine", c.engine, "millrace")
 	}
 	if f.NArg() > 0 {

@@ -76,6 +76,66 @@ var definitions = map[string]definition{
     to: bench.spent
 `,
 	},
+	"w4a": {
+		sessions, "  takeovers: {topic: bench.takeovers, schema: bench.Takeover, key: user_id}\n", `
+  - name: w4a
+    from: {login: bench.logins, change: bench.changes, payment: bench.payments}
+    by: user_id
+    detect:
+      pattern: login -> change -> payment
+      define:
+        login: login.new_device
+        change: change.attribute == "email"
+        payment: payment.amount > 500
+      within: 30m
+      skip: none
+    select:
+      user_id: key
+      login_id: login.event_id
+      change_id: change.event_id
+      payment_id: payment.event_id
+      amount: payment.amount
+      occurred_at: to_millis(payment.occurred_at)
+    to: bench.takeovers
+`,
+	},
+	"w4b": {
+		sessions, "  bursts: {topic: bench.bursts, schema: bench.Burst, key: user_id}\n", `
+  - name: w4b
+    from: {login: bench.logins, mfa: bench.mfas, change: bench.changes, payment: bench.payments}
+    by: user_id
+    detect:
+      pattern: login , change+[,] , payment
+      within: 30m
+      skip: none
+    select:
+      user_id: key
+      login_id: login.event_id
+      changes: count(change)
+      change_id: change.event_id
+      payment_id: payment.event_id
+      amount: payment.amount
+      occurred_at: to_millis(payment.occurred_at)
+    to: bench.bursts
+`,
+	},
+	"w4c": {
+		sessions, "  unproved: {topic: bench.unproved, schema: bench.Unproved, key: user_id}\n", `
+  - name: w4c
+    from: {login: bench.logins, mfa: bench.mfas}
+    by: user_id
+    detect:
+      pattern: login -> !mfa
+      define: {login: login.new_device}
+      within: 5m
+      skip: none
+    select:
+      user_id: key
+      login_id: login.event_id
+      deadline: to_millis(login.occurred_at) + 300000
+    to: bench.unproved
+`,
+	},
 	"count": {
 		changes, "  counts: {topic: bench.counts, schema: bench.Count, key: user_id}\n", `
   - name: count
@@ -88,6 +148,34 @@ var definitions = map[string]definition{
 `,
 	},
 }
+
+// sessions are the streams of w4.
+const sessions = changes + "  payments: {topic: bench.payments, schema: commerce.Payment, key: user_id, time: occurred_at}\n" +
+	"  logins: {topic: bench.logins, schema: auth.Login, key: user_id, time: occurred_at}\n" +
+	"  mfas: {topic: bench.mfas, schema: auth.Mfa, key: user_id, time: occurred_at}\n"
+
+// The outputs of w4.
+const (
+	takeoverSchema = `{"type":"record","namespace":"bench","name":"Takeover","fields":[
+	{"name":"user_id","type":"string"},
+	{"name":"login_id","type":"string"},
+	{"name":"change_id","type":"string"},
+	{"name":"payment_id","type":"string"},
+	{"name":"amount","type":"double"},
+	{"name":"occurred_at","type":"long"}]}`
+	burstSchema = `{"type":"record","namespace":"bench","name":"Burst","fields":[
+	{"name":"user_id","type":"string"},
+	{"name":"login_id","type":"string"},
+	{"name":"changes","type":"long"},
+	{"name":"change_id","type":"string"},
+	{"name":"payment_id","type":"string"},
+	{"name":"amount","type":"double"},
+	{"name":"occurred_at","type":"long"}]}`
+	unprovedSchema = `{"type":"record","namespace":"bench","name":"Unproved","fields":[
+	{"name":"user_id","type":"string"},
+	{"name":"login_id","type":"string"},
+	{"name":"deadline","type":"long"}]}`
+)
 
 // spentSchema is the output of w3.
 const spentSchema = `{"type":"record","namespace":"bench","name":"Spent","fields":[
@@ -105,6 +193,12 @@ func kindsOf(workloadName string) []workload.Kind {
 		return []workload.Kind{workload.Payment}
 	case "w3":
 		return []workload.Kind{workload.Change, workload.Payment}
+	case "w4a":
+		return []workload.Kind{workload.Login, workload.Change, workload.Payment}
+	case "w4b":
+		return []workload.Kind{workload.Login, workload.Mfa, workload.Change, workload.Payment}
+	case "w4c":
+		return []workload.Kind{workload.Login, workload.Mfa}
 	}
 	return []workload.Kind{workload.Change}
 }
@@ -131,6 +225,11 @@ func (d definition) load() (*rules.Set, error) {
 	catalog, err := schemas.LoadCatalog(fstest.MapFS{
 		"preference/Change.avsc": {Data: []byte(workload.Schema(workload.Change))},
 		"commerce/Payment.avsc":  {Data: []byte(workload.Schema(workload.Payment))},
+		"auth/Login.avsc":        {Data: []byte(workload.Schema(workload.Login))},
+		"auth/Mfa.avsc":          {Data: []byte(workload.Schema(workload.Mfa))},
+		"bench/Takeover.avsc":    {Data: []byte(takeoverSchema)},
+		"bench/Burst.avsc":       {Data: []byte(burstSchema)},
+		"bench/Unproved.avsc":    {Data: []byte(unprovedSchema)},
 		"bench/Risk.avsc":        {Data: []byte(baseline.RiskSchema)},
 		"bench/Count.avsc":       {Data: []byte(baseline.CountSchema)},
 		"bench/Spend.avsc":       {Data: []byte(spendSchema)},
