@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -169,7 +170,13 @@ func load(ctx context.Context, c config) error {
 			return err
 		}
 	}
-	_, err = topics.Load(ctx, brokers, func(k workload.Kind) string { return inputOf(c.workload, c.input, k) }, workload.SetOf(c.workload), c.seed, c.n,
+	topic := func(k workload.Kind) string {
+		if !slices.Contains(kindsOf(c.workload), k) {
+			return ""
+		}
+		return inputOf(c.workload, c.input, k)
+	}
+	_, err = topics.Load(ctx, brokers, topic, workload.SetOf(c.workload), c.seed, c.n,
 		func(k workload.Kind) uint32 { return uint32(k) + 1 })
 	return err
 }

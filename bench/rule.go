@@ -77,7 +77,7 @@ var definitions = map[string]definition{
 `,
 	},
 	"w4a": {
-		sessions, "  takeovers: {topic: bench.takeovers, schema: bench.Takeover, key: user_id}\n", `
+		logins + changes + paid, "  takeovers: {topic: bench.takeovers, schema: bench.Takeover, key: user_id}\n", `
   - name: w4a
     from: {login: bench.logins, change: bench.changes, payment: bench.payments}
     by: user_id
@@ -100,7 +100,7 @@ var definitions = map[string]definition{
 `,
 	},
 	"w4b": {
-		sessions, "  bursts: {topic: bench.bursts, schema: bench.Burst, key: user_id}\n", `
+		logins + mfas + changes + paid, "  bursts: {topic: bench.bursts, schema: bench.Burst, key: user_id}\n", `
   - name: w4b
     from: {login: bench.logins, mfa: bench.mfas, change: bench.changes, payment: bench.payments}
     by: user_id
@@ -120,7 +120,7 @@ var definitions = map[string]definition{
 `,
 	},
 	"w4c": {
-		sessions, "  unproved: {topic: bench.unproved, schema: bench.Unproved, key: user_id}\n", `
+		logins + mfas, "  unproved: {topic: bench.unproved, schema: bench.Unproved, key: user_id}\n", `
   - name: w4c
     from: {login: bench.logins, mfa: bench.mfas}
     by: user_id
@@ -149,10 +149,12 @@ var definitions = map[string]definition{
 	},
 }
 
-// sessions are the streams of w4.
-const sessions = changes + "  payments: {topic: bench.payments, schema: commerce.Payment, key: user_id, time: occurred_at}\n" +
-	"  logins: {topic: bench.logins, schema: auth.Login, key: user_id, time: occurred_at}\n" +
-	"  mfas: {topic: bench.mfas, schema: auth.Mfa, key: user_id, time: occurred_at}\n"
+// The streams of w4.
+const (
+	paid   = "  payments: {topic: bench.payments, schema: commerce.Payment, key: user_id, time: occurred_at}\n"
+	logins = "  logins: {topic: bench.logins, schema: auth.Login, key: user_id, time: occurred_at}\n"
+	mfas   = "  mfas: {topic: bench.mfas, schema: auth.Mfa, key: user_id, time: occurred_at}\n"
+)
 
 // The outputs of w4.
 const (
