@@ -57,7 +57,7 @@ func Load(ctx context.Context, brokers []string, topic func(workload.Kind) strin
 	}
 	// kgo's default partitioner is murmur2 for records with a key.
 	client, err := Client(brokers, kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.ProducerLinger(20*time.Millisecond), kgo.ProducerBatchMaxBytes(900_000), kgo.MaxBufferedRecords(100_000))
+		kgo.UnknownTopicRetries(-1), kgo.ProducerLinger(20*time.Millisecond), kgo.ProducerBatchMaxBytes(900_000), kgo.MaxBufferedRecords(100_000))
 	if err != nil {
 		return 0, err
 	}
