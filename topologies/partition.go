@@ -336,12 +336,31 @@ func (a *arrival) place(s *stepper, m *sarama.ConsumerMessage, dec *decoder, bod
 	return "", nil
 }
 
-// deletion makes a record without a value an arrival: its event time can only be its timestamp.
+// deletion makes a record without a value an arrival. Its event time can only be its timestamp, unless a rule has written it:
+// that of a deletion in the far future is not.
 func (p *partition) deletion(a *arrival, s *stepper, m *sarama.ConsumerMessage) (code string, err error) {
 	if m.Key == nil {
 		return "null_key", errors.New("a record without key and value deletes nothing")
 	}
-	return a.place(s, m, nil, nil, schemas.Record{}, m.Timestamp.UnixMilli())
+	at := m.Timestamp.UnixMilli()
+	if s.deletes(m) {
+		t, err := time.Parse(time.RFC3339, string(header(m, schemas.HeaderTime)))
+		if err != nil {
+			return "bad_time", err
+		}
+		at = t.UnixMilli()
+	}
+	return a.place(s, m, nil, nil, schemas.Record{}, at)
+}
+
+// deletes reports whether the record, which has no value, is a rule's: its headers then say which event it is. Its position may
+// be another one when it is written again.
+func (s *stepper) deletes(m *sarama.ConsumerMessage) bool {
+	if s.Stream.Source {
+		return false
+	}
+	_, ok := writerOf(m)
+	return ok && header(m, schemas.HeaderID) != nil && header(m, schemas.HeaderTime) != nil
 }
 
 // plausible refuses an event time too far ahead of the wall clock: taken in, it would make everything after it late.
