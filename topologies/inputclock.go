@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,9 @@ func newStepClock(in *Input, o *Options) stepClock {
 		out = 0
 	}
 	c := newSourceClock(out, time.Duration(in.Stream.IdleAfter)*time.Millisecond, o.Pace)
-	c.table = in.Stream.Table != nil
+	if in.Stream.Table != nil {
+		c.rest = cmp.Or(o.rest, restAfter)
+	}
 	return stepClock{source: c}
 }
 

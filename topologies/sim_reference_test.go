@@ -97,7 +97,7 @@ func (ref *simReference) rule(r *simRule) {
 	var in []simArrival
 	for i, stream := range r.from {
 		for _, e := range ref.streams[stream] {
-			if !e.gone && (r.where < 0 || r.join != nil && i > 0 || e.v%5 != r.where) {
+			if r.keeps(i) || !e.gone && (r.where < 0 || r.join != nil && i > 0 || e.v%5 != r.where) {
 				in = append(in, simArrival{e, i})
 			}
 		}
@@ -122,6 +122,10 @@ func (ref *simReference) rule(r *simRule) {
 			es = ref.distinct(r, es)
 		}
 		switch {
+		case r.lookup != nil:
+			ref.lookedUp(r, compiled, key, es)
+		case r.tables != nil:
+			ref.tablesJoined(r, compiled, key, es)
 		case r.join != nil:
 			ref.joined(r, compiled, key, es)
 		case r.by == nil:
