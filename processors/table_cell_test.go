@@ -248,3 +248,21 @@ func FuzzDecodeTable(f *testing.F) {
 		}
 	})
 }
+
+// TestUpdateWritesOneChunk: what an update writes does not depend on how many versions its row has.
+func TestUpdateWritesOneChunk(t *testing.T) {
+	perUpdate := func(n int) int {
+		x, at := versioned(t, n)
+		x.count = true
+		const more = 100
+		for range more {
+			x.take(x.event(0, "u", at, 0))
+			at += 1000
+		}
+		return x.written / more
+	}
+	few, many := perUpdate(100), perUpdate(10_000)
+	if many > 2*few || many > 1000 {
+		t.Errorf("an update writes %d bytes among 100 versions, %d among 10000", few, many)
+	}
+}
