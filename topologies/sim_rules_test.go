@@ -63,11 +63,12 @@ type simShape struct {
 	streams []simStream
 	rules   []*simRule
 	set     *rules.Set
+	far     bool // rows may hold for days: what then expires does so in the future, when the input has ended
 }
 
 // newSimShape makes the rules of a number.
 func newSimShape(number uint64) (*simShape, error) {
-	b := &simShapeBuilder{chance: rand.New(rand.NewPCG(number, 1)), shape: &simShape{}, joins: number%5 == 2 || number%5 == 3, tables: number%7 == 1 || number%7 == 4}
+	b := &simShapeBuilder{chance: rand.New(rand.NewPCG(number, 1)), shape: &simShape{far: number%21 == 1}, joins: number%5 == 2 || number%5 == 3, tables: number%7 == 1 || number%7 == 4}
 	for range 1 + b.chance.IntN(2) {
 		b.source()
 	}

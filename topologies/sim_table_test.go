@@ -51,7 +51,11 @@ func (r *simRule) keeps(input int) bool {
 }
 
 func (b *simShapeBuilder) table() *simTable {
-	return &simTable{history: pick[int64](b.chance, 0, 300, 2000, 60_000), ttl: pick[int64](b.chance, 0, 0, 0, 500, 3000)}
+	t := &simTable{history: pick[int64](b.chance, 0, 300, 2000, 60_000), ttl: pick[int64](b.chance, 0, 0, 0, 500, 3000)}
+	if b.shape.far && b.one(2) {
+		t.ttl = 200_000_000
+	}
+	return t
 }
 
 func (b *simShapeBuilder) tableSource() {
