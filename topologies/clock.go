@@ -121,6 +121,9 @@ func (c *sourceClock) silent(sent time.Time, present int64) {
 		}
 		return
 	}
+	if c.resting {
+		c.level = max(c.level, present)
+	}
 	c.time = max(c.time, c.stood+int64(float64(elapsed-c.idleAfter/2)/float64(time.Millisecond)*c.pace))
 }
 

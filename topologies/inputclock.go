@@ -58,6 +58,14 @@ func (c *stepClock) at() int64 {
 // resting reports whether nothing has come for long.
 func (c *stepClock) resting() bool { return c.source != nil && c.source.resting }
 
+// promise is what readers of moved records are told: those of a table at rest hold nobody back, either.
+func (c *stepClock) promise() int64 {
+	if c.resting() {
+		return max(c.at(), c.source.level)
+	}
+	return c.at()
+}
+
 func (c *stepClock) hear(came, now time.Time) {
 	if c.source != nil {
 		c.source.hear(came, now)
