@@ -146,8 +146,13 @@ func TestFailingRowChangesNothing(t *testing.T) {
 	}
 	p := newPlayer(t, rule)
 	for i, x := range []update{
-		{party: party{input: 0, text: "1"}}, {party: party{input: 1, text: "2"}}, {party: party{input: 0, text: "no number"}},
-		{party: party{input: 1, text: "3"}}, {party: party{input: 0, text: "5"}}, {party: party{input: 1, text: "9"}}, {party: party{input: 0}, deleted: true},
+		{party: party{input: 0, text: "1"}},
+		{party: party{input: 1, text: "2"}},
+		{party: party{input: 0, text: "no number"}},
+		{party: party{input: 1, text: "3"}},
+		{party: party{input: 0, text: "5"}},
+		{party: party{input: 1, text: "9"}},
+		{party: party{input: 0}, deleted: true},
 	} {
 		x.user, x.at, x.event, x.confidence = "u", int64(i), schemas.EventID(x.text), 1
 		p.due(0, x.at+1)
