@@ -121,6 +121,7 @@ func (ref *simReference) rule(r *simRule) {
 		if r.within > 0 {
 			es = ref.distinct(r, es)
 		}
+		ref.shape.vague = ref.shape.vague || r.value == "distinct" && estimated(es)
 		switch {
 		case r.lookup != nil:
 			ref.lookedUp(r, compiled, key, es)
@@ -136,6 +137,15 @@ func (ref *simReference) rule(r *simRule) {
 			ref.windowed(r, compiled, key, es)
 		}
 	}
+}
+
+// estimated reports whether there are more values than are counted exactly.
+func estimated(in []simArrival) bool {
+	values := map[int64]bool{}
+	for _, e := range in {
+		values[e.v] = true
+	}
+	return len(values) > 256
 }
 
 // distinct drops the copies of records that were there less than within before.

@@ -63,6 +63,7 @@ type simShape struct {
 	streams []simStream
 	rules   []*simRule
 	set     *rules.Set
+	vague   bool // some result is an estimate, which the reference does not make
 	far     bool // rows may hold for days: what then expires does so in the future, when the input has ended
 }
 
