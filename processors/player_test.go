@@ -25,7 +25,10 @@ type player struct {
 	partly  int
 	doubles int
 	matched int
+	missing int
+	fired   int      // rows
 	dead    []string // codes
+	vain    bool     // every step is made in vain once, before it is made
 
 	quiet   bool // outputs are not kept
 	count   bool // what is written is counted
@@ -118,7 +121,10 @@ func (p *player) step(x *offered, clock int64) {
 	}
 	x.Clock = clock
 	r := &p.result
-	r.Reset()
+	if r.Reset(); p.vain {
+		_ = p.op.Step(p, x.Event, r)
+		r.Reset()
+	}
 	if err := p.op.Step(p, x.Event, r); err != nil {
 		bad, ok := errors.AsType[*StepError](err)
 		if !ok {
@@ -128,18 +134,22 @@ func (p *player) step(x *offered, clock int64) {
 		return
 	}
 	p.apply(r)
-	p.late, p.partly, p.doubles, p.matched = p.late+r.Late, p.partly+r.Partly, p.doubles+r.Duplicates, p.matched+r.Matched
+	p.late, p.partly, p.doubles, p.matched, p.missing = p.late+r.Late, p.partly+r.Partly, p.doubles+r.Duplicates, p.matched+r.Matched, p.missing+r.Missing
 	p.keep(r)
 }
 
 func (p *player) fire(row *Row, at int64) {
 	r := &p.result
-	r.Reset()
+	if r.Reset(); p.vain {
+		_ = p.op.(Timed).Fire(p, row, at, r)
+		r.Reset()
+	}
 	if err := p.op.(Timed).Fire(p, row, at, r); err != nil {
 		p.t.Fatal(err)
 	}
 	p.apply(r)
 	p.task.FiredRow(row, at)
+	p.fired++
 	before := len(p.played)
 	p.keep(r)
 	for i := range p.played[before:] {
@@ -185,7 +195,9 @@ func (p *player) restart() {
 	}
 	state, times := p.task.State(), make([]int64, len(p.rule.Inputs))
 	for i := range times {
-		times[i] = p.task.Time(i)
+		if times[i] = p.task.Time(i); times[i] != Unknown && times[i] != Ended {
+			times[i] += p.task.delay
+		}
 	}
 	op, err := New(p.rule)
 	if err != nil {

@@ -24,12 +24,12 @@ type tableJoin struct {
 	parts []string
 }
 
-// change is what happens to a row of one side.
+// change is what happens to a row of one side, or, if their time is over, of both.
 type change struct {
-	input int
-	at    int64  // event time
-	id    string // of the record, or of what replaces it
-	due   int64  // of one that time brings; else 0
+	of  [2]bool // the sides
+	at  int64   // event time
+	id  string  // of the record, or of what replaces it
+	due int64   // of one that time brings; else 0
 }
 
 // statement is what the rows of a key say together.
@@ -89,7 +89,8 @@ func (w *tableJoin) Step(s State, e *Event, r *Result) error {
 	if err != nil {
 		return &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
 	}
-	w.change = change{input: e.Input, at: e.Time, id: c.EventID}
+	w.change = change{at: e.Time, id: c.EventID}
+	w.change.of[e.Input] = true
 	last, err := x.newest()
 	if err != nil {
 		return err
@@ -200,7 +201,7 @@ func (w *tableJoin) rows(body []byte, after bool) (at int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if after && i == w.change.input {
+		if after && w.change.of[i] {
 			if v = nil; body != nil {
 				v = &entry[joined]{w.change.at, joined{body}}
 			}
@@ -212,7 +213,7 @@ func (w *tableJoin) rows(body []byte, after bool) (at int64, err error) {
 			return 0, err
 		}
 		env.Records[i], there[i] = t.member.record, true
-		if after || i != w.change.input {
+		if after || !w.change.of[i] {
 			at = max(at, v.key)
 		}
 	}
@@ -291,47 +292,57 @@ func (w *tableJoin) write(x *statement, deleted bool) error {
 	return nil
 }
 
-// Fire implements Timed: a row whose time is over is deleted.
+// Fire implements Timed: rows whose time is over are deleted. Those of both sides that go at one time go together, so that it
+// does not matter which of them comes up first.
 func (w *tableJoin) Fire(s State, row *Row, at int64, r *Result) error {
-	h, _ := row.Value.(*head[joined])
-	entity, _ := cellOf(row.Key)
-	if h == nil {
+	if row.Value == nil {
 		return nil
 	}
+	entity, _ := cellOf(row.Key)
 	if err := w.open(s, entity, r); err != nil {
 		return err
 	}
-	for i, t := range w.sides {
-		if h.inline.of != t.series {
+	if err := w.expire(at); err != nil {
+		return err
+	}
+	for _, t := range w.sides {
+		if len(t.series.head.items()) == 0 {
 			continue
-		}
-		v, err := t.newest()
-		if err != nil {
-			return err
-		}
-		if v != nil && v.item.body[0] != bodyDeleted && !t.holds(v, at) && !r.Mute {
-			if err := w.expire(i, v, at); err != nil {
-				return err
-			}
 		}
 		if err := t.sweep(at); err != nil {
 			return err
 		}
-		return t.series.commit(r, nil)
+		if err := t.series.commit(r, nil); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// expire adds what follows from the end of a row's time.
-func (w *tableJoin) expire(i int, v *entry[joined], at int64) error {
-	t := w.sides[i]
-	if err := t.look(v); err != nil {
-		return err
+// expire adds what follows from the end of the time of rows.
+func (w *tableJoin) expire(at int64) error {
+	var ids []string
+	w.change = change{at: at, due: at}
+	for i, t := range w.sides {
+		v, err := t.newest()
+		if err != nil {
+			return err
+		}
+		if v == nil || v.item.body[0] == bodyDeleted || t.holds(v, at) {
+			continue
+		}
+		if err := t.look(v); err != nil {
+			return err
+		}
+		c, err := parseContext(t.member.context)
+		if err != nil {
+			return err
+		}
+		w.change.of[i], ids = true, append(ids, c.EventID)
 	}
-	c, err := parseContext(t.member.context)
-	if err != nil {
-		return err
+	if ids == nil || w.result.Mute {
+		return nil
 	}
-	w.change = change{input: i, at: at, id: schemas.EventID(c.EventID, "expired"), due: at}
+	w.change.id = schemas.EventID(append(ids, "expired")...)
 	return w.turn(nil)
 }

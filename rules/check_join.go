@@ -120,6 +120,9 @@ func (r *ruleChecker) joining(out *checkedRule, s *scope) {
 		}
 	}
 	r.results(out, &after, proven.result(d.join))
+	if d.join.tables {
+		r.timeless(out)
+	}
 }
 
 // unmatched reports whether results may lack a record of the input: those of an unmatched record of the other side.

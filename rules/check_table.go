@@ -268,6 +268,35 @@ func (r *checkedRule) rows() [][]string {
 	return out
 }
 
+// timeless refuses now() where a join of tables decides whether there is a result, and which: what was decided when it was
+// written is asked again when a row changes, at another time.
+func (r *ruleChecker) timeless(out *checkedRule) {
+	deciding := []*term{out.on, out.having}
+	for i := range out.routes {
+		deciding = append(deciding, out.routes[i].when, out.routes[i].key)
+	}
+	for _, t := range deciding {
+		if t == nil {
+			continue
+		}
+		if now := t.impure(); now != nil {
+			from, to := now.extent()
+			now.src.report(from, to, codeTable, "ask for the times that the rows have, or declare a `ttl` for a table", "what the rows of tables say together cannot depend on now(): time that goes on changes no row")
+		}
+	}
+}
+
+// impure returns a call in the term whose value is not decided by its arguments, nil for none.
+func (t *term) impure() (found *term) {
+	t.uses(func(part *term) bool {
+		if part.op == opCall && !part.fn.pure {
+			found = part
+		}
+		return found != nil
+	})
+	return found
+}
+
 // lookups is what the rule looks up, nil for none.
 func (r *checkedRule) lookups(c *compiler) []Found {
 	if r.kind != Lookup {

@@ -256,7 +256,9 @@ func webRulesSet(t *testing.T, body string) *rules.Set {
 		t.Fatal(err)
 	}
 	set, err := rules.Load(fstest.MapFS{
-		"web/streams.yaml": {Data: []byte(webStreams + "  visits: {topic: web.visits, schema: web.Click, key: user_id, time: occurred_at}\n")}, "web/rules.yaml": {Data: []byte("domain: web\nrules:\n" + body)},
+		"web/streams.yaml": {Data: []byte(webStreams + "  visits: {topic: web.visits, schema: web.Click, key: user_id, time: occurred_at}\n" +
+			"  rows: {topic: web.rows, schema: web.Click, key: user_id, time: occurred_at, table: true}\n" +
+			"  others: {topic: web.others, schema: web.Click, key: user_id, time: occurred_at, table: true, partitioner: any}\n")}, "web/rules.yaml": {Data: []byte("domain: web\nrules:\n" + body)},
 	}, rules.Options{Catalog: catalog})
 	if err != nil {
 		t.Fatal(err)

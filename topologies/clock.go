@@ -14,20 +14,20 @@ type sourceClock struct {
 	idleAfter  time.Duration // silence before time goes on by itself
 	pace       float64       // event time per wall time
 
-	latest  int64     // largest event time taken in; Unknown before
-	time    int64     // the promise
-	heard   time.Time // when the last record was taken in, or silence began to count
-	stood   int64     // the promise then
-	asked   time.Time // when the broker was last asked, and has answered
-	posed   time.Time // when it was last asked at all
-	silence time.Time // when it was last asked and there was nothing: what was taken in later has come later
-	away    bool      // it has not answered since
-	owner   bool      // a new one, that has heard nothing yet
-	resume  time.Time // before that, silence does not count: what an outage held up comes first
-	table   bool      // of a table, which may rest
-	resting bool      // nothing has come for restAfter, and nothing lies at the broker
-	idle    bool      // never heard of, and empty
-	level   int64     // event time that others had reached when it was last empty, less outOfOrder
+	latest  int64         // largest event time taken in; Unknown before
+	time    int64         // the promise
+	heard   time.Time     // when the last record was taken in, or silence began to count
+	stood   int64         // the promise then
+	asked   time.Time     // when the broker was last asked, and has answered
+	posed   time.Time     // when it was last asked at all
+	silence time.Time     // when it was last asked and there was nothing: what was taken in later has come later
+	away    bool          // it has not answered since
+	owner   bool          // a new one, that has heard nothing yet
+	resume  time.Time     // before that, silence does not count: what an outage held up comes first
+	rest    time.Duration // of a table: the silence after which it rests; 0 = never
+	resting bool          // nothing has come for that long, and nothing lies at the broker
+	idle    bool          // never heard of, and empty
+	level   int64         // event time that others had reached when it was last empty, less outOfOrder
 	ended   bool
 }
 
@@ -114,12 +114,15 @@ func (c *sourceClock) silent(sent time.Time, present int64) {
 	if elapsed < c.idleAfter {
 		return
 	}
-	c.resting = c.table && elapsed >= restAfter
+	c.resting = c.rest > 0 && elapsed >= c.rest
 	if c.idle = c.time == processors.Unknown; c.idle {
 		if present != processors.Unknown {
 			c.level = max(c.level, present-c.outOfOrder)
 		}
 		return
+	}
+	if c.resting {
+		c.level = max(c.level, present)
 	}
 	c.time = max(c.time, c.stood+int64(float64(elapsed-c.idleAfter/2)/float64(time.Millisecond)*c.pace))
 }
@@ -137,8 +140,8 @@ func (c *sourceClock) reaches(at int64) time.Time {
 		return time.Time{}
 	}
 	wait := min(float64(at-c.stood)/c.pace, float64(longestWait/time.Millisecond))
-	if c.table && !c.resting {
-		wait = min(wait, float64(restAfter/time.Millisecond))
+	if c.rest > 0 && !c.resting {
+		wait = min(wait, float64(c.rest/time.Millisecond))
 	}
 	return c.since().Add(max(c.idleAfter, time.Duration(wait*float64(time.Millisecond))+c.idleAfter/2))
 }

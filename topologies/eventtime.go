@@ -264,7 +264,7 @@ func (p *partition) outputTimes() map[string]int64 {
 			}
 		}
 		for _, mv := range s.moves {
-			least(mv.Name, s.clock.at())
+			least(mv.Name, s.clock.promise())
 		}
 	}
 	return out

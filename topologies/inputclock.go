@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,9 @@ func newStepClock(in *Input, o *Options) stepClock {
 		out = 0
 	}
 	c := newSourceClock(out, time.Duration(in.Stream.IdleAfter)*time.Millisecond, o.Pace)
-	c.table = in.Stream.Table != nil
+	if in.Stream.Table != nil {
+		c.rest = cmp.Or(o.rest, restAfter)
+	}
 	return stepClock{source: c}
 }
 
@@ -54,6 +57,14 @@ func (c *stepClock) at() int64 {
 
 // resting reports whether nothing has come for long.
 func (c *stepClock) resting() bool { return c.source != nil && c.source.resting }
+
+// promise is what readers of moved records are told: those of a table at rest hold nobody back, either.
+func (c *stepClock) promise() int64 {
+	if c.resting() {
+		return max(c.at(), c.source.level)
+	}
+	return c.at()
+}
 
 func (c *stepClock) hear(came, now time.Time) {
 	if c.source != nil {

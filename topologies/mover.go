@@ -46,7 +46,9 @@ func (p *partition) move(s *stepper, mv *mover, m *sarama.ConsumerMessage) error
 			k.Headers = append(k.Headers, kgo.RecordHeader{Key: name, Value: h.Value})
 		}
 	}
-	if m.Value == nil || !p.live.source.decoder.hasID {
+	if m.Value == nil && s.deletes(m) {
+		// its id is in a header already
+	} else if m.Value == nil || !p.live.source.decoder.hasID {
 		id := schemas.InputID(m.Topic, m.Partition, m.Offset)
 		k.Headers = append(k.Headers, kgo.RecordHeader{Key: headerInput, Value: []byte(id)})
 	}

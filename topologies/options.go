@@ -65,6 +65,8 @@ type Options struct {
 	topics Topics // of the cluster, once the worker has looked
 	firing int    // deadlines that are fired before a commit may come between; default firingBudget
 	large  int    // rows of a deadline beyond which it is fired in parts; default that of processors.Task
+
+	rest time.Duration // silence after which a table holds nobody back; default restAfter
 }
 
 // Event is something that happened to a group.

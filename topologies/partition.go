@@ -79,13 +79,6 @@ type ruleTask struct {
 	stoodAt time.Time
 }
 
-// arrival is a record that is being processed.
-type arrival struct {
-	slot   int // of stepper.records
-	source source
-	event  processors.Event
-}
-
 // ruleState is an operator's view of the store.
 type ruleState struct {
 	store *store
@@ -324,24 +317,6 @@ func (p *partition) read(a *arrival, s *stepper, m *sarama.ConsumerMessage) (cod
 		}
 	}
 	return a.place(s, m, dec, body, record, at)
-}
-
-// place makes what was decoded the arrival.
-func (a *arrival) place(s *stepper, m *sarama.ConsumerMessage, dec *decoder, body []byte, record schemas.Record, at int64) (code string, err error) {
-	if at < 0 || at > maxTime {
-		return "bad_time", fmt.Errorf("event time %d ms is outside the years 1970 to 9999", at)
-	}
-	a.source.reset(s, m, dec, body, record, at)
-	a.event.Record, a.event.Key, a.event.Time = record, a.source.key(), at
-	return "", nil
-}
-
-// deletion makes a record without a value an arrival: its event time can only be its timestamp.
-func (p *partition) deletion(a *arrival, s *stepper, m *sarama.ConsumerMessage) (code string, err error) {
-	if m.Key == nil {
-		return "null_key", errors.New("a record without key and value deletes nothing")
-	}
-	return a.place(s, m, nil, nil, schemas.Record{}, m.Timestamp.UnixMilli())
 }
 
 // plausible refuses an event time too far ahead of the wall clock: taken in, it would make everything after it late.

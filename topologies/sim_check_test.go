@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/millrace-io/millrace/processors"
 	"github.com/millrace-io/millrace/schemas"
@@ -26,6 +27,10 @@ func (s *simulation) drain() {
 	want := make([][]string, len(s.input))
 	for i, es := range s.shape.expected(s.input) {
 		want[i] = s.texts(es)
+	}
+	if s.shape.vague {
+		s.note("a count of distinct values is an estimate: there is nothing to compare")
+		return
 	}
 	before, still, extra := 0, 0, 0
 	for s.failed == "" && extra < 4 {
@@ -190,7 +195,7 @@ func (s *simulation) derived(x *simStream) (out []string) {
 
 // text shows a record as simEvent.text does.
 func (s *simulation) text(x *simStream, e *simEntry) string {
-	out := simEvent{key: string(e.record.Key), id: string(header(e.message, schemas.HeaderID)), gone: e.record.Value == nil, at: e.record.Timestamp.UnixMilli()}
+	out := simEvent{key: string(e.record.Key), id: string(header(e.message, schemas.HeaderID)), gone: e.record.Value == nil, at: e.time()}
 	if !out.gone {
 		_, body, err := schemas.Frame(e.record.Value)
 		if err != nil {
@@ -207,11 +212,20 @@ func (s *simulation) text(x *simStream, e *simEntry) string {
 		if out.id != m["event_id"] {
 			return fmt.Sprintf("%s has the event id %v in its value", out.text(), m["event_id"])
 		}
-		if at := string(header(e.message, schemas.HeaderTime)); at != string(new(stamp).append(nil, out.at)) || e.record.Timestamp.UnixMilli() != out.at {
+		if at := string(header(e.message, schemas.HeaderTime)); at != string(new(stamp).append(nil, out.at)) || e.record.Timestamp.UnixMilli() != out.at && !s.shape.far {
 			return fmt.Sprintf("%s has the time %s in its header and %v as timestamp", out.text(), at, e.record.Timestamp)
 		}
 	}
 	return out.text()
+}
+
+// time is the event time of a derived record; its timestamp is another one if that is in the far future.
+func (e *simEntry) time() int64 {
+	t, err := time.Parse(time.RFC3339, string(header(e.message, schemas.HeaderTime)))
+	if err != nil {
+		return e.record.Timestamp.UnixMilli()
+	}
+	return t.UnixMilli()
 }
 
 // compare says how the derived streams differ from those of the reference, "" if they do not.
@@ -320,8 +334,8 @@ func (s *simulation) checkPartition(in *Input, tp topicPartition, p *simPartitio
 			return
 		}
 		id := writerID{w.Name, w.Partition}
-		if x, ok := best[id]; ok && e.record.Timestamp.UnixMilli() < x.time {
-			s.failf("%s/%d@%d of %v is of %d, although %s says at %d that nothing older than %d comes", tp.topic, tp.partition, e.record.Offset, id, e.record.Timestamp.UnixMilli(), x.of, x.from, x.time)
+		if x, ok := best[id]; ok && e.time() < x.time {
+			s.failf("%s/%d@%d of %v is of %d, although %s says at %d that nothing older than %d comes", tp.topic, tp.partition, e.record.Offset, id, e.time(), x.of, x.from, x.time)
 			return
 		}
 		if w.OutputTime > 0 {

@@ -94,6 +94,7 @@ func (in *simInputs) source(stream, n int) {
 			x := fmt.Sprintf("x%d", in.chance.IntN(8))
 			e.x = &x
 		}
+		e.gone = st.table != nil && in.chance.IntN(5) == 0
 		in.record(st, stream, e, wall, last)
 		if in.chance.IntN(8) == 0 { // the producer sends it twice
 			twin := *e
@@ -169,9 +170,11 @@ func (s *simulation) write(r *simRecord) {
 	if st.bare {
 		fields = fields[1:]
 	}
-	k.Value = s.encode(st, fields)
+	if !e.gone {
+		k.Value = s.encode(st, fields)
+	}
 	s.log.append(r.topicPartition, k, nil)
-	if st.bare {
+	if st.bare || e.gone {
 		e.id = schemas.InputID(r.topic, r.partition, k.Offset)
 	}
 	e.origin = schemas.Origin{Stream: st.name, Key: e.key, Offset: k.Offset}

@@ -97,7 +97,7 @@ func (ref *simReference) rule(r *simRule) {
 	var in []simArrival
 	for i, stream := range r.from {
 		for _, e := range ref.streams[stream] {
-			if !e.gone && (r.where < 0 || r.join != nil && i > 0 || e.v%5 != r.where) {
+			if r.keeps(i) || !e.gone && (r.where < 0 || r.join != nil && i > 0 || e.v%5 != r.where) {
 				in = append(in, simArrival{e, i})
 			}
 		}
@@ -121,7 +121,12 @@ func (ref *simReference) rule(r *simRule) {
 		if r.within > 0 {
 			es = ref.distinct(r, es)
 		}
+		ref.shape.vague = ref.shape.vague || r.value == "distinct" && estimated(es)
 		switch {
+		case r.lookup != nil:
+			ref.lookedUp(r, compiled, key, es)
+		case r.tables != nil:
+			ref.tablesJoined(r, compiled, key, es)
 		case r.join != nil:
 			ref.joined(r, compiled, key, es)
 		case r.by == nil:
@@ -132,6 +137,15 @@ func (ref *simReference) rule(r *simRule) {
 			ref.windowed(r, compiled, key, es)
 		}
 	}
+}
+
+// estimated reports whether there are more values than are counted exactly.
+func estimated(in []simArrival) bool {
+	values := map[int64]bool{}
+	for _, e := range in {
+		values[e.v] = true
+	}
+	return len(values) > 256
 }
 
 // distinct drops the copies of records that were there less than within before.

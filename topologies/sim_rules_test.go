@@ -30,6 +30,7 @@ type simStream struct {
 	idleAfter  int64 // ms
 	partitions int32
 	late       bool
+	table      *simTable // nil: its records stand for themselves
 }
 
 // simRule is a rule as the simulation writes it down and as the reference understands it.
@@ -41,6 +42,8 @@ type simRule struct {
 	each         int64    // that many results per record, unless it is 0
 	within       int64    // of dedupe by event id, ms; 0 for none
 	join         *simJoin
+	lookup       *simLookup    // the inputs are tables, but for the last one
+	tables       *simTableJoin // the inputs are tables
 	window       *rules.Window
 	emit         rules.Emit
 	lateness     int64
@@ -60,13 +63,18 @@ type simShape struct {
 	streams []simStream
 	rules   []*simRule
 	set     *rules.Set
+	vague   bool // some result is an estimate, which the reference does not make
+	far     bool // rows may hold for days: what then expires does so in the future, when the input has ended
 }
 
 // newSimShape makes the rules of a number.
 func newSimShape(number uint64) (*simShape, error) {
-	b := &simShapeBuilder{chance: rand.New(rand.NewPCG(number, 1)), shape: &simShape{}, joins: number%5 == 2 || number%5 == 3}
+	b := &simShapeBuilder{chance: rand.New(rand.NewPCG(number, 1)), shape: &simShape{far: number%21 == 1}, joins: number%5 == 2 || number%5 == 3, tables: number%7 == 1 || number%7 == 4}
 	for range 1 + b.chance.IntN(2) {
 		b.source()
+	}
+	if b.tables {
+		b.tableSource()
 	}
 	n := 3 + b.chance.IntN(4)
 	for len(b.shape.rules) < n {
@@ -81,6 +89,7 @@ type simShapeBuilder struct {
 	load   []float64 // per stream: about how many records it has per record of the sources
 	base   int32     // partitions of most streams
 	joins  bool      // there may be some
+	tables bool      // and some of these
 }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
@@ -120,6 +129,8 @@ func (b *simShapeBuilder) rule() {
 		r.within = pick[int64](b.chance, 100, 1000, 4000)
 	}
 	switch {
+	case b.tables && !b.one(3):
+		b.overTables(r, &load)
 	case b.joins && b.one(2):
 		b.join(r, &load)
 	case len(r.from) == 1 && b.one(4):
@@ -229,7 +240,11 @@ func (b *simShapeBuilder) outputs(r *simRule, load float64) {
 			b.load[into] += load
 			continue
 		}
-		r.to = append(r.to, b.stream(simStream{name: fmt.Sprintf("%s.d%d", r.domain, len(b.shape.streams))}, load))
+		s := simStream{name: fmt.Sprintf("%s.d%d", r.domain, len(b.shape.streams))}
+		if b.tables && b.one(2) {
+			s.table = b.table()
+		}
+		r.to = append(r.to, b.stream(s, load))
 	}
 }
 
@@ -293,6 +308,9 @@ func (s *simShape) streamsText(domain string) string {
 			key = ""
 		}
 		fmt.Fprintf(&b, "  %s: {topic: %s, schema: %s%s, time: occurred_at, tombstones: ignore", x.name[2:], x.name, schema, key)
+		if x.table != nil {
+			fmt.Fprintf(&b, ", table: %s", x.table)
+		}
 		if x.source {
 			fmt.Fprintf(&b, ", out_of_order: %dms, idle_after: %dms", x.outOfOrder, x.idleAfter)
 		}
@@ -321,6 +339,9 @@ func (s *simShape) rulesText(domain string) string {
 // clauses are the lines of a rule.
 func (s *simShape) clauses(r *simRule) (out []string) {
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if r.lookup != nil || r.tables != nil {
+		return s.tableClauses(r)
+	}
 	var from, by, ids []string
 	for i, in := range r.from {
 		alias := string(rune('e' + i))
@@ -358,12 +379,14 @@ func (s *simShape) clauses(r *simRule) (out []string) {
 	if r.having > 0 {
 		add("having: v >= %d", r.having)
 	}
+	return append(out, s.to(r))
+}
+
+func (s *simShape) to(r *simRule) string {
 	if len(r.to) == 1 {
-		add("to: %s", s.streams[r.to[0]].name)
-	} else {
-		add("to: [{when: v %% 2 == 0, stream: %s}, {when: true, stream: %s}]", s.streams[r.to[0]].name, s.streams[r.to[1]].name)
+		return "to: " + s.streams[r.to[0]].name
 	}
-	return out
+	return fmt.Sprintf("to: [{when: v %% 2 == 0, stream: %s}, {when: true, stream: %s}]", s.streams[r.to[0]].name, s.streams[r.to[1]].name)
 }
 
 func (s *simShape) grouping(r *simRule) (out []string) {

@@ -88,6 +88,9 @@ func (s *source) Context() (*schemas.Context, error) {
 	} else { // a deletion
 		c.Confidence, c.Priority = 1, schemas.PriorityStandard
 		s.err = nil
+		if s.stepper.deletes(s.message) {
+			c.EventID = string(header(s.message, schemas.HeaderID))
+		}
 	}
 	if c.EventID == "" {
 		if s.stepper.Rekeyed { // elsewhere the header is some producer's, and says nothing
