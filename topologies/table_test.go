@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/schemas"
 )
 
 // tableOf declares web.people, a table over the schema of web.clicks that no rule reads.
@@ -194,4 +198,89 @@ func TestReadTableBesideCommits(t *testing.T) {
 	}
 	close(over)
 	<-done
+}
+
+// TestReadTableOfTwoWorkers: of two workers one has a row, and the other knows where it is; also of a table whose records come by
+// way of a repartition topic. When one has ended, the other has all rows.
+func TestReadTableOfTwoWorkers(t *testing.T) {
+	c := newCluster(t, webRulesSet(t, tableOf("true, partitioner: any")), 4)
+	const keys = 20
+	produce := func(i int, value []byte) {
+		c.client.Produce(t.Context(), &kgo.Record{Topic: "web.people", Partition: int32(i % 3), Key: []byte(fmt.Sprint("u", i)), Value: value}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	s := c.set.Stream("web.people")
+	enc, err := schemas.NewEncoder(s.Schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range keys {
+		v, err := enc.Append(schemas.AppendFrame(nil, c.ids[s]), []any{fmt.Sprint("e", i), fmt.Sprint("u", i), nil, float64(i), int64(1_700_000_000_000)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if produce(i, v); i%5 == 0 {
+			produce(i, nil)
+		}
+	}
+	if err := c.client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var workers []*Worker
+	var stops []func()
+	for i := range 2 {
+		o := c.options(fmt.Sprint("w", i))
+		o.Address = o.Instance + ":80"
+		w, err := NewWorker(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		workers = append(workers, w)
+		stop := sync.OnceFunc(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+		stops = append(stops, stop)
+		defer stop()
+	}
+	// right reports whether the answer is the row of the key, or that there is none.
+	right := func(i int, row *TableRow, err error) bool {
+		if i%5 == 0 {
+			return errors.As(err, new(*NoRowError))
+		}
+		return err == nil && string(row.Value) == fmt.Sprintf(`{"user_id":"u%d","page":null,"amount":%d}`, i, i) && row.EventID == fmt.Sprint("e", i)
+	}
+	for i := range keys {
+		key := fmt.Sprint("u", i)
+		c.await(key, func() bool {
+			for here, w := range workers {
+				row, err := w.Table(t.Context(), "web.people", key)
+				_, far := workers[1-here].Table(t.Context(), "web.people", key)
+				away, ok := errors.AsType[*ElsewhereError](far)
+				if right(i, row, err) && ok && away.Owner == (Owner{fmt.Sprint("w", here), fmt.Sprintf("w%d:80", here)}) {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	stops[0]()
+	for i := range keys {
+		key := fmt.Sprint("u", i)
+		c.await(key, func() bool {
+			row, err := workers[1].Table(t.Context(), "web.people", key)
+			return right(i, row, err)
+		})
+	}
+	if d := cmp.Diff([]int32{0, 1, 2, 3}, workers[1].Tables()[0].Here); d != "" {
+		t.Error(d)
+	}
 }
