@@ -117,10 +117,16 @@ func (w *worker) strange(t *testing.T, key string) (int, *tableAnswer) {
 	return a.StatusCode, out
 }
 
-// Either of two workers answers for every row, with the newest record of the topic; when one has died, the other one says so
-// until it has taken over, and then answers for all.
-func TestTablesAreRead(t *testing.T) {
-	m := invented(t)
+func TestTablesAreRead(t *testing.T) { tablesAreRead(t, invented(t)) }
+
+func TestTablesOfNovemberAreRead(t *testing.T) {
+	long(t)
+	tablesAreRead(t, november(t))
+}
+
+// tablesAreRead: either of two workers answers for every row, with the newest record of the topic; when one has died, the other
+// one says so until it has taken over, and then answers for all.
+func tablesAreRead(t *testing.T, m *month) {
 	_, sources := played(t, m)
 	s := embeddedServers(t)
 	ids := s.prepare(t, "rules", 4)

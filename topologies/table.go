@@ -44,7 +44,7 @@ type NoTableError struct {
 
 func (e *NoTableError) Error() string {
 	if e.Stream {
-		return fmt.Sprintf("%s is no table: declare `table: true` for it", e.Name)
+		return e.Name + " is no table: declare `table: true` for it"
 	}
 	return fmt.Sprintf("no table %q", e.Name)
 }

@@ -79,7 +79,7 @@ func run(ctx context.Context, sh *shell, cfg *config) error {
 		return err
 	}
 	if l != nil {
-		defer l.Close() //nolint:errcheck // the server has closed it before
+		defer l.Close() // the server has closed it before, if there is one
 	}
 	options := topologies.Options{
 		App: cfg.app, Brokers: cfg.brokers, Instance: cfg.instance, Set: set, Registry: schemas,
