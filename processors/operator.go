@@ -67,7 +67,7 @@ func newOperator(rule *rules.Rule) (Operator, error) {
 		return newWindow(rule)
 	case rules.Joining:
 		return newJoin(rule)
-	case rules.Lookup:
+	case rules.Lookup, rules.Keeping:
 		return newLookup(rule)
 	case rules.TableJoining:
 		return newTableJoin(rule)

@@ -85,7 +85,7 @@ func (t *table) look(e *entry[joined]) (err error) {
 // past reports whether a record at the time at comes too late to change what the table says at the time clock or later. newest
 // is the version that it would replace.
 func (t *table) past(at, clock int64, newest *entry[joined]) bool {
-	if t.ttl > 0 && at <= clock-t.ttl {
+	if t.ttl > 0 && at <= before(clock, t.ttl) {
 		return true
 	}
 	if t.history == 0 {

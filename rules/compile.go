@@ -27,6 +27,9 @@ func compileSet(c *setChecker, checked []*checkedRule) (*Set, error) {
 	set := &Set{}
 	for _, name := range c.names {
 		d := c.streams[name]
+		if d.stream.Table != nil {
+			d.readRow()
+		}
 		if err := d.project(); err != nil {
 			return nil, err
 		}
@@ -50,6 +53,7 @@ func compileSet(c *setChecker, checked []*checkedRule) (*Set, error) {
 		set.Rules, set.parts = append(set.Rules, rule), append(set.parts, parts...)
 	}
 	set.Warnings.sort()
+	set.keepers(c.streams)
 	slices.SortFunc(set.Rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
 	set.Checksum = set.checksum()
 	return set, nil

@@ -12,7 +12,7 @@ import (
 // for concurrent use; only Env is per goroutine.
 type Set struct {
 	Streams  []*Stream // sorted by Name
-	Rules    []*Rule   // the enabled ones, sorted by ID
+	Rules    []*Rule   // the enabled ones, and those of kind Keeping that the set adds, sorted by ID
 	Checksum string    // 16 hex digits over all streams and rules
 	Warnings ErrorList // what is allowed and may surprise, sorted by place
 
@@ -122,6 +122,7 @@ const (
 	Answering // the second part
 	ForeignJoining
 	Detection
+	Keeping // of a table that no rule keeps: the set adds it (Set.Keeper)
 )
 
 // String returns the name used in documentation and metrics.
@@ -139,6 +140,8 @@ func (k Kind) String() string {
 		return "table join"
 	case Detection:
 		return "detect"
+	case Keeping:
+		return "table"
 	}
 	return "unknown"
 }
@@ -286,7 +289,7 @@ func (r *Rule) EndTimed() bool {
 // Keeps reports whether the rule takes the input as a table: a record there replaces the one of its key.
 func (r *Rule) Keeps(input int) bool {
 	switch r.Kind {
-	case TableJoining:
+	case TableJoining, Keeping:
 		return true
 	case Lookup:
 		return input < len(r.Lookups)

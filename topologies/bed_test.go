@@ -246,9 +246,10 @@ func (j *bedJournal) readDecided(context.Context, topicPartition, int64, int64, 
 func (j *bedJournal) positioned(context.Context, string, int32) (bool, error) { return true, nil }
 func (j *bedJournal) announced(context.Context, int32) error                  { return nil }
 
-// webRulesSet loads rules over the streams of web.
+// webRulesSet loads rules over the streams of web, and those that follow the rules behind the key streams.
 func webRulesSet(t *testing.T, body string) *rules.Set {
 	t.Helper()
+	body, streams, _ := strings.Cut(body, "streams:\n")
 	catalog, err := schemas.LoadCatalog(fstest.MapFS{
 		"web/Click.avsc": {Data: []byte(schemaClick)}, "web/Count.avsc": {Data: []byte(schemaCount)}, "web/Big.avsc": {Data: []byte(schemaBig)},
 	})
@@ -256,9 +257,7 @@ func webRulesSet(t *testing.T, body string) *rules.Set {
 		t.Fatal(err)
 	}
 	set, err := rules.Load(fstest.MapFS{
-		"web/streams.yaml": {Data: []byte(webStreams + "  visits: {topic: web.visits, schema: web.Click, key: user_id, time: occurred_at}\n" +
-			"  rows: {topic: web.rows, schema: web.Click, key: user_id, time: occurred_at, table: true}\n" +
-			"  others: {topic: web.others, schema: web.Click, key: user_id, time: occurred_at, table: true, partitioner: any}\n")}, "web/rules.yaml": {Data: []byte("domain: web\nrules:\n" + body)},
+		"web/streams.yaml": {Data: []byte(webStreams + "  visits: {topic: web.visits, schema: web.Click, key: user_id, time: occurred_at}\n" + streams)}, "web/rules.yaml": {Data: []byte("domain: web\nrules:\n" + body)},
 	}, rules.Options{Catalog: catalog})
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,7 @@ type partitionTime struct {
 	saidWant int64
 	saidEnd  bool
 	saidAt   time.Time
+	taken    bool // others do not know yet that the partition, whose tables they may ask for, is here
 
 	mu      sync.Mutex                 // acknowledgements come from the producer
 	written map[string]map[int32]int64 // by topic: the offset behind the last record written
@@ -349,6 +350,7 @@ func (p *partition) news() (moved, pressing bool) {
 	if p.ended() != p.time.saidEnd {
 		return true, true
 	}
+	moved = p.time.taken
 	for name, t := range p.outputTimes() {
 		said, ok := p.time.said[name]
 		if ok && said == t {
@@ -399,6 +401,9 @@ func (p *partition) progress() *progress {
 		a.Times = p.outputTimes()
 	}
 	a.Ended = p.ended()
+	if p.keeps() {
+		a.Instance, a.Address = p.run.runner.options.Instance, p.run.runner.options.Address
+	}
 	for _, s := range p.inputs {
 		a.Inputs[s.Topic] = s.clock.progress()
 	}
@@ -421,7 +426,7 @@ func (p *partition) wrote() map[string]map[int32]int64 {
 
 // said notes what was committed.
 func (p *partition) said(a *progress, now time.Time) {
-	p.time.said, p.time.saidWant, p.time.saidEnd, p.time.saidAt = a.Times, a.Wanted, a.Ended, now
+	p.time.said, p.time.saidWant, p.time.saidEnd, p.time.saidAt, p.time.taken = a.Times, a.Wanted, a.Ended, now, false
 	if a.Times == nil {
 		p.time.said = p.outputTimes() // nobody reads them: there is nothing to be held to
 	}
@@ -430,6 +435,8 @@ func (p *partition) said(a *progress, now time.Time) {
 // restore goes on where the partition's last owner stood.
 func (p *partition) restore(a *progress) {
 	p.time.saidWant, p.time.wanted, p.time.behind = processors.Never, processors.Never, true
+	o := p.run.runner.options
+	p.time.taken = p.keeps() && o.Instance != "" && (a == nil || a.Instance != o.Instance || a.Address != o.Address)
 	if a == nil {
 		return
 	}

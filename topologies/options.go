@@ -56,6 +56,7 @@ type Options struct {
 	WaitForWriters     time.Duration // for a writer that nothing was heard of; default 5 min
 	MaxWaiting         int           // records of a partition that wait for others before an input is held back; default 100,000
 	WallClock          bool          // dead-letter records further ahead of the wall clock than max_lead
+	Address            string        // host:port where other workers reach what answers for the tables here; "" for nowhere
 
 	Logger  *slog.Logger          // default: discard
 	Metrics prometheus.Registerer // default: none

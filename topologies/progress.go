@@ -17,7 +17,9 @@ type progress struct {
 	Version   int    `json:"version"`
 	Group     string `json:"group"`
 	Partition int32  `json:"partition"`
-	Table     string `json:"table,omitempty"` // id of the changelog topic with the state that this goes with
+	Table     string `json:"table,omitempty"`    // id of the changelog topic with the state that this goes with
+	Instance  string `json:"instance,omitempty"` // the worker that has the partition, if it keeps tables: who asks for a row
+	Address   string `json:"address,omitempty"`  // finds it there
 	// Times are the output times of the partition's writers, by name, in ms.
 	Times map[string]int64 `json:"times,omitempty"`
 	Ended bool             `json:"ended,omitempty"` // the input was bounded, and everything of it is processed

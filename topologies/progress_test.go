@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "write the golden files") //nolint:goche
 func exampleProgress() *progress {
 	return &progress{
 		Version: 1, Group: "millrace.web.user_id", Partition: 3, Table: "00112233445566778899aabbccddeeff",
+		Instance: "worker-1", Address: "worker-1:8080",
 		Times:   map[string]int64{"web.counts": 1_700_000_000_000, "web.idle": processors.IdleAt(1_700_000_000_000), "web.new": processors.Unknown, "web.over": processors.Ended},
 		Ended:   true,
 		Written: map[string]map[int32]int64{"web.counts": {0: 17, 12: 4}},

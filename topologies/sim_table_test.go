@@ -248,7 +248,7 @@ func (ref *simReference) lookedUp(r *simRule, rule *rules.Rule, key string, in [
 		if len(rows) > 1 && rows[1] != nil {
 			out.v += 100 * rows[1].v
 		}
-		out.at, out.origin, out.rule = e.at, e.origin, rule.ID
+		out.at, out.origin, out.rule, out.ordinal = e.at, e.origin, rule.ID, e.place(1, 0)
 		out.id = schemas.EventID(rule.ID, rule.Version, key, e.id, "0")
 		ref.write(r, out)
 	}
@@ -282,7 +282,7 @@ func (ref *simReference) tablesJoined(r *simRule, rule *rules.Rule, key string, 
 		if is[e.input] = e.simEvent; e.gone || e.input == 0 && r.where >= 0 && e.v%5 == r.where {
 			is[e.input] = nil
 		}
-		ref.turn(r, rule, key, rows, is, e.at, e.id, e.origin)
+		ref.turn(r, rule, key, rows, is, e.at, e.id, e.origin, e.place(2, 0))
 		rows = is
 	}
 	ref.expire(r, rule, key, rows, 1<<60)
@@ -306,13 +306,13 @@ func (ref *simReference) expire(r *simRule, rule *rules.Rule, key string, rows s
 				is[i], ids = nil, append(ids, x.id)
 			}
 		}
-		ref.turn(r, rule, key, rows, is, first, schemas.EventID(append(ids, "expired")...), schemas.Origin{Stream: rule.ID, Key: key, Offset: first})
+		ref.turn(r, rule, key, rows, is, first, schemas.EventID(append(ids, "expired")...), schemas.Origin{Stream: rule.ID, Key: key, Offset: first}, 0)
 		rows = is
 	}
 }
 
 // turn writes what follows from a change of the rows of a key.
-func (ref *simReference) turn(r *simRule, rule *rules.Rule, key string, was, is simRows, at int64, change string, origin schemas.Origin) {
+func (ref *simReference) turn(r *simRule, rule *rules.Rule, key string, was, is simRows, at int64, change string, origin schemas.Origin, ordinal int64) {
 	for i, x := range is {
 		if x != nil && x == was[i] {
 			at = max(at, x.at)
@@ -332,7 +332,6 @@ func (ref *simReference) turn(r *simRule, rule *rules.Rule, key string, was, is 
 		out.at, out.origin, out.rule, out.ordinal = at, origin, rule.ID, ordinal
 		ref.write(r, out)
 	}
-	ordinal := int64(0)
 	if before != nil && (after == nil || before.a != after.a || r.route(before) != r.route(after)) {
 		before.gone = true
 		put(before, r.matching(was), ordinal, "deleted")

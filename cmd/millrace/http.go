@@ -92,6 +92,8 @@ func (w *web) handler() http.Handler {
 	mux.HandleFunc("GET /readyz", w.readyz)
 	mux.HandleFunc("GET /api/topology", func(out http.ResponseWriter, _ *http.Request) { writeJSON(out, newGraph(w.set)) })
 	mux.HandleFunc("GET /api/status", func(out http.ResponseWriter, r *http.Request) { writeJSON(out, w.status(r.Context())) })
+	mux.HandleFunc("GET /api/tables", func(out http.ResponseWriter, _ *http.Request) { writeJSON(out, w.tables()) })
+	mux.HandleFunc("GET /api/tables/{table}/{key}", w.row)
 	mux.HandleFunc("GET /api/time", func(out http.ResponseWriter, _ *http.Request) { writeJSON(out, w.times()) })
 	files, err := fs.Sub(webFiles, "web")
 	if err != nil {
@@ -106,9 +108,12 @@ func (w *web) handler() http.Handler {
 	return mux
 }
 
-func writeJSON(out http.ResponseWriter, v any) {
+func writeJSON(out http.ResponseWriter, v any) { writeJSONStatus(out, http.StatusOK, v) }
+
+func writeJSONStatus(out http.ResponseWriter, status int, v any) {
 	out.Header().Set("Content-Type", "application/json")
 	out.Header().Set("Cache-Control", "no-store")
+	out.WriteHeader(status)
 	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(v) // an error is the client's that has gone

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
+	"os"
+	"strconv"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
@@ -28,7 +31,7 @@ that order of strength. MILLRACE_…_FILE names a file that holds the value.`,
 		Args: cobra.NoArgs,
 	}
 	cfg := bind(sh, c, "connect_timeout", "brokers", "registry", "registry_token", "registry_dir", "rules", "schemas", "app", "instance", "guarantee",
-		"state", "http", "register", "replication", "commit_interval", "session_timeout", "time", "pace", "wait_for_writers", "log_format", "log_level")
+		"state", "http", "advertise", "register", "replication", "commit_interval", "session_timeout", "time", "pace", "wait_for_writers", "log_format", "log_level")
 	show := c.Flags().Bool("print-config", false, "print every option with where it comes from, and end")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := cfg.resolve(); err != nil {
@@ -71,11 +74,19 @@ func run(ctx context.Context, sh *shell, cfg *config) error {
 		}
 	}
 	w := newWeb(cfg.app, cfg.guarantee, set, client)
+	l, err := cfg.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if l != nil {
+		defer l.Close() // the server has closed it before, if there is one
+	}
 	options := topologies.Options{
 		App: cfg.app, Brokers: cfg.brokers, Instance: cfg.instance, Set: set, Registry: schemas,
 		Guarantee: topologies.Guarantee(cfg.guarantee), StateDir: state, MaxCommitInterval: cfg.commit, SessionTimeout: cfg.session,
 		Time: topologies.TimeMode(cfg.time), Pace: cfg.pace, WaitForWriters: cfg.writers,
 		Replication: int16(cfg.replication), WallClock: cfg.time == string(topologies.TimeLive), Logger: logger, Metrics: w.registerer(cfg.instance),
+		Address: cfg.reachableAt(l),
 	}
 	if err := options.Validate(); err != nil {
 		return &exitError{codeUsage, err}
@@ -85,15 +96,11 @@ func run(ctx context.Context, sh *shell, cfg *config) error {
 		return cfg.advice(err)
 	}
 	w.join(cfg.instance, worker)
-	if cfg.http != "" {
-		l, err := listen(ctx, cfg.http, httpPort)
-		if err != nil {
-			return fmt.Errorf("http: %w", err)
-		}
+	if l != nil {
 		defer w.serve(l)()
 		logger.Info("page, metrics and health", "address", l.Addr().String())
 	}
-	logger.Info("start", "rules", len(set.Rules), "streams", len(set.Streams), "checksum", set.Checksum, "guarantee", cfg.guarantee)
+	logger.Info("start", "rules", written(set), "streams", len(set.Streams), "checksum", set.Checksum, "guarantee", cfg.guarantee)
 	if err := worker.Run(ctx); err != nil {
 		return err
 	}
@@ -102,6 +109,32 @@ func run(ctx context.Context, sh *shell, cfg *config) error {
 	}
 	logger.Info("stopped")
 	return nil
+}
+
+// listen opens the port of the web server; nil without one.
+func (c *config) listen(ctx context.Context) (net.Listener, error) {
+	if c.http == "" {
+		return nil, nil
+	}
+	l, err := listen(ctx, c.http, httpPort)
+	if err != nil {
+		return nil, fmt.Errorf("http: %w", err)
+	}
+	return l, nil
+}
+
+// reachableAt is where other workers reach the web server: at the host's name, if it listens at every address. "" is nowhere.
+func (c *config) reachableAt(l net.Listener) string {
+	switch {
+	case c.advertise != "" || l == nil:
+		return c.advertise
+	default:
+		host, err := os.Hostname()
+		if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsUnspecified() && err == nil {
+			return net.JoinHostPort(host, strconv.Itoa(a.Port))
+		}
+		return reachable(l.Addr())
+	}
 }
 
 // registerOutputs registers the schemas of the streams that rules write.

@@ -35,10 +35,12 @@ func TestScript(t *testing.T) {
 			return project(e.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"cluster": scriptCluster,
-			"exit":    scriptExit,
-			"await":   scriptAwait,
-			"ocf":     scriptOCF,
+			"cluster":    scriptCluster,
+			"exit":       scriptExit,
+			"await":      scriptAwait,
+			"eventually": scriptEventually,
+			"address":    scriptAddress,
+			"ocf":        scriptOCF,
 		},
 	})
 }
@@ -86,6 +88,26 @@ func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	ts.Fatalf("%s does not come", args[0])
+}
+
+// scriptEventually runs a command again and again until it ends well: eventually COMMAND ARG...
+func scriptEventually(ts *testscript.TestScript, _ bool, args []string) {
+	var err error
+	for range 500 {
+		if err = ts.Exec(args[0], args[1:]...); err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	ts.Fatalf("%s: %v", strings.Join(args, " "), err)
+}
+
+// scriptAddress puts an address that nobody listens at into a variable: address NAME
+func scriptAddress(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := listen(context.Background(), "127.0.0.1:0", 0)
+	ts.Check(err)
+	ts.Check(l.Close())
+	ts.Setenv(args[0], l.Addr().String())
 }
 
 // scriptOCF writes an Avro file from a schema and lines of JSON: ocf FILE SCHEMA JSON

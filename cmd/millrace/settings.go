@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"regexp"
@@ -34,6 +35,7 @@ type options struct {
 	guarantee     string
 	state         string
 	http          string
+	advertise     string
 	register      bool
 	partitions    int
 	replication   int
@@ -77,6 +79,7 @@ func (o *options) settings() []*setting {
 		{key: "guarantee", usage: strings.Join(guarantees, " or "), standard: guarantees[0], set: oneOf(&o.guarantee, guarantees...)},
 		{key: "state", usage: "directory for the local copy of the state (default: in memory, restored at start)", set: text(&o.state)},
 		{key: "http", usage: "address of metrics, health and the page; empty for none", standard: ":8080", set: text(&o.http)},
+		{key: "advertise", usage: "host:port at which the other workers reach this one's http (default: where it listens)", set: advertised(&o.advertise)},
 		{key: "register", usage: "register missing output schemas", standard: "false", toggle: true, set: toggle(&o.register)},
 		{key: "partitions", usage: "partitions of topics to create for streams that don't say", standard: "4", set: number(&o.partitions, 1, 10_000)},
 		{key: "replication", usage: "replicas of topics to create; -1 is the broker's default", standard: "-1", set: number(&o.replication, -1, 100)},
@@ -126,6 +129,16 @@ func addresses(p *[]string) func(string) error {
 				return fmt.Errorf("%q is no host:port", a)
 			}
 		}
+		return nil
+	}
+}
+
+func advertised(p *string) func(string) error {
+	return func(s string) error {
+		if host, port, err := net.SplitHostPort(s); s != "" && (err != nil || host == "" || port == "" || strings.ContainsAny(s, "/@?#")) {
+			return fmt.Errorf("%q is no host:port", s)
+		}
+		*p = s
 		return nil
 	}
 }
