@@ -97,6 +97,26 @@ func (w *worker) rows(t *testing.T, n newest) map[string]string {
 	return has
 }
 
+// shares waits until the worker has so many partitions of the catalogue.
+func (w *worker) shares(t *testing.T, partitions int) {
+	t.Helper()
+	for late := time.After(patience); ; {
+		_, body := w.get(t, "/api/tables")
+		var tables []struct {
+			Table string  `json:"table"`
+			Here  []int32 `json:"here"`
+		}
+		if json.Unmarshal([]byte(body), &tables) == nil && len(tables) > 0 && tables[0].Table == "inventory.catalogue" && len(tables[0].Here) == partitions {
+			return
+		}
+		select {
+		case <-late:
+			t.Fatalf("it has %s", body)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // strange asks a worker as another one does, which has passed the question on.
 func (w *worker) strange(t *testing.T, key string) (int, *tableAnswer) {
 	t.Helper()
@@ -149,6 +169,9 @@ func tablesAreRead(t *testing.T, m *month) {
 	if err := f.until(ctx, a.complete); err != nil {
 		t.Fatal(err)
 	}
+	for _, w := range workers {
+		w.shares(t, 2)
+	}
 	has := workers[0].rows(t, n)
 	if d := cmp.Diff(has, workers[1].rows(t, n)); d != "" {
 		t.Error(d)
@@ -160,7 +183,7 @@ func tablesAreRead(t *testing.T, m *month) {
 	if len(of) != 2 {
 		t.Fatalf("the workers have %v", of)
 	}
-	t.Logf("%d keys", len(has))
+	t.Logf("%d keys: %v", len(has), of)
 	if status, a := workers[1].strange(t, of["worker-0"]); status != http.StatusMisdirectedRequest || a.Owner.Instance != "worker-0" || a.Owner.Address != workers[0].http {
 		t.Errorf("%d %+v", status, a)
 	}
