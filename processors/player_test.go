@@ -2,6 +2,7 @@ package processors
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -248,7 +249,8 @@ func load(schemaTexts map[string]string, streams, body string) (*rules.Rule, err
 	if err != nil {
 		return nil, err
 	}
-	return set.Rules[0], nil
+	own := slices.IndexFunc(set.Rules, func(r *rules.Rule) bool { return r.Kind != rules.Keeping })
+	return set.Rules[own], nil
 }
 
 // loadSet compiles rules of the domain case.
