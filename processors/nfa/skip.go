@@ -1,6 +1,7 @@
 package nfa
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -44,7 +45,7 @@ func (m *Machine) hold() {
 	m.changed = true
 	m.size += len(m.matches) * runSize
 	m.state.held = append(slices.Clip(m.state.held), m.matches...)
-	m.sort(m.state.held)
+	slices.SortStableFunc(m.state.held, func(a, b Match) int { return cmp.Compare(a.Last.Start.Seq, b.Last.Start.Seq) })
 }
 
 // prune drops the runs and waiting matches that a match leaves no room for.
