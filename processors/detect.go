@@ -22,6 +22,7 @@ type detecting struct {
 	packed   contexts
 	shape    uint64
 	timely   bool // deadlines bring results
+	none     nfa.State
 
 	// The step.
 	event   *Event
@@ -130,15 +131,12 @@ func (w *detecting) run(row *Row, e *Event, r *Result) error {
 		return nil
 	}
 	r.Matched = 1
-	state := w.machine.Expire(old, e.Time, &w.outcome)
-	state = w.machine.Step(state, e.Time, w, &w.outcome)
-	if w.err != nil {
+	state, expired := w.machine.Expire(old, e.Time, &w.outcome)
+	state, changed := w.machine.Step(&state, e.Time, w, &w.outcome)
+	if w.err != nil || !expired && !changed {
 		return w.err
 	}
-	if state == old {
-		return nil
-	}
-	return w.commit(row, state, r)
+	return w.commit(row, &state, r)
 }
 
 // Fire implements Timed.
@@ -146,11 +144,11 @@ func (w *detecting) Fire(_ State, row *Row, at int64, r *Result) error {
 	entity, _ := cellOf(row.Key)
 	w.enter(entity, at)
 	old := w.stateOf(row)
-	state := w.machine.Expire(old, at-w.rule.Lateness, &w.outcome)
+	state, _ := w.machine.Expire(old, at-w.rule.Lateness, &w.outcome)
 	if w.err != nil {
 		return w.err
 	}
-	return w.commit(row, state, r)
+	return w.commit(row, &state, r)
 }
 
 // commit adds the results of the step, and the change of the row.
@@ -165,7 +163,7 @@ func (w *detecting) commit(row *Row, state *nfa.State, r *Result) error {
 	}
 	x := Change{Row: row}
 	if !state.Empty() {
-		x.Value = &detected{w, state}
+		x.Value = &detected{w, *state}
 	}
 	if x.Value != nil || row.Value != nil {
 		r.Changes = append(r.Changes, x)
@@ -176,7 +174,7 @@ func (w *detecting) commit(row *Row, state *nfa.State, r *Result) error {
 // stateOf is the state in a row.
 func (w *detecting) stateOf(row *Row) *nfa.State {
 	if c, ok := row.Value.(*detected); ok {
-		return c.state
+		return &c.state
 	}
-	return &nfa.State{}
+	return &w.none
 }

@@ -12,7 +12,7 @@ import (
 // detected is the state of a detection of one entity.
 type detected struct {
 	of    *detecting
-	state *nfa.State
+	state nfa.State
 }
 
 // Field numbers of a detection's cell; never reuse one.
@@ -37,7 +37,7 @@ const sweepParts = 16
 // Due implements DueCell.
 func (x *detected) Due(fired int64) int64 {
 	w := x.of
-	due := w.machine.Due(x.state)
+	due := x.state.Due()
 	if due == nfa.Never {
 		return Never
 	}
@@ -54,14 +54,14 @@ func (w *detecting) Decode(b []byte) (Cell, error) {
 	if len(b) == 0 || b[0] != formatDetect {
 		return nil, fmt.Errorf("%w: unknown format %v", errCell, b[:min(1, len(b))])
 	}
-	x, foreign := &detected{of: w}, false
+	x, read, foreign := &detected{of: w}, (*nfa.State)(nil), false
 	err := eachField(b[1:], func(n protowire.Number, v uint64, s []byte) (err error) {
 		switch n {
 		case detectShape:
 			foreign = v != w.shape
 		case detectState:
 			if !foreign {
-				x.state, err = w.machine.Read(bytes.Clone(s), w.check)
+				read, err = w.machine.Read(bytes.Clone(s), w.check)
 			}
 		default: // of a later version
 		}
@@ -72,9 +72,10 @@ func (w *detecting) Decode(b []byte) (Cell, error) {
 		return nil, fmt.Errorf("%w: %w", errCell, err)
 	case foreign:
 		return nil, nil
-	case x.state == nil:
+	case read == nil:
 		return nil, errCell
 	}
+	x.state = *read
 	return x, nil
 }
 

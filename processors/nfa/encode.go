@@ -200,6 +200,8 @@ func (m *Machine) Read(b []byte, check func(stage int, body []byte) error) (*Sta
 	if r.bad || len(r.b) > 0 {
 		return nil, ErrState
 	}
+	m.state = *s
+	s.due = m.due()
 	return s, nil
 }
 

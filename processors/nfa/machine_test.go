@@ -46,17 +46,19 @@ func (p *problem) play(t *rapid.T, restart bool) []found {
 	m, s, out := New(auto), &State{}, &Outcome{}
 	var all []found
 	for i, e := range p.stream {
-		s = m.Expire(s, e.time, out)
+		if next, changed := m.Expire(s, e.time, out); changed {
+			s = &next
+		}
 		if touches := m.Touches(at{p, i}); touches || rapid.Bool().Draw(t, "look") {
-			next := m.Step(s, e.time, at{p, i}, out)
-			if !touches && next != s {
+			if _, changed := m.Step(s, e.time, at{p, i}, out); !touches && changed {
 				t.Fatalf("record %d touches nothing, but changes the state", i)
 			}
 			again := &Outcome{} // a step that is not applied leaves no trace
 			if m.Step(s, e.time, at{p, i}, again); len(again.Matches) > len(out.Matches) {
 				t.Fatalf("record %d: %d matches, then %d", i, len(out.Matches), len(again.Matches))
 			}
-			s = m.Step(s, e.time, at{p, i}, &Outcome{})
+			next, _ := m.Step(s, e.time, at{p, i}, &Outcome{})
+			s = &next
 		}
 		if restart {
 			m, s = New(auto), p.reread(t, m, s)
@@ -306,7 +308,8 @@ func FuzzRead(f *testing.F) {
 	}
 	m, s := New(auto), &State{}
 	for i, e := range p.stream {
-		s = m.Step(s, e.time, at{p, i}, &Outcome{})
+		next, _ := m.Step(s, e.time, at{p, i}, &Outcome{})
+		s = &next
 		f.Add(s.Append(nil))
 	}
 	check := func(int, []byte) error { return nil }

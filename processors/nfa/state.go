@@ -29,6 +29,7 @@ type State struct {
 	events   int64   // Seq of the last event
 	captures int64   // id of the last capture
 	moved    int64   // when it was last changed
+	due      int64   // see Due
 	bytes    int     // what encodes it, at most
 }
 
