@@ -71,7 +71,7 @@ func newDetect(rule *rules.Rule) (*detecting, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rule %s: %w", rule.ID, err)
 	}
-	w.machine, w.shape = nfa.New(auto), fnv(shape)
+	w.machine, w.shape = nfa.New(auto), fnv(append(shape, auto.Form()...))
 	w.tallies = newTallies(w)
 	w.timely = auto.Timely() || d.Timeouts != nil
 	return w, nil

@@ -15,6 +15,8 @@ streams:
   changes: {topic: acc.changes, schema: acc.Change, key: user_id, time: at}
   payments: {topic: acc.payments, schema: acc.Payment, key: user_id, time: at}
   alerts: {topic: acc.alerts, schema: acc.Alert, key: user_id}
+  full: {topic: acc.full, schema: acc.Full, key: user_id}
+  stalled: {topic: acc.stalled, schema: acc.Full, key: user_id}
 `
 
 func accountSchemas() map[string]string {
@@ -26,6 +28,10 @@ func accountSchemas() map[string]string {
 		"acc/Login.avsc": record("Login", `,{"name":"new_device","type":"boolean"}`), "acc/Mfa.avsc": record("Mfa", ""),
 		"acc/Change.avsc":  record("Change", `,{"name":"attribute","type":"string"}`),
 		"acc/Payment.avsc": record("Payment", `,{"name":"amount","type":"double"}`),
+		"acc/Full.avsc": `{"type":"record","name":"Full","namespace":"acc","fields":[{"name":"user_id","type":"string"},{"name":"event_id","type":"string"},{"name":"correlation_id","type":"string"},
+{"name":"causation_id","type":["null","string"],"default":null},{"name":"confidence","type":"double"},{"name":"version","type":{"type":"map","values":"long"}},
+{"name":"lineage","type":{"type":"array","items":{"type":"record","name":"LineageStep","fields":[{"name":"rule","type":"string"},{"name":"rule_version","type":"string"},{"name":"domain","type":"string"},{"name":"event_ids","type":{"type":"array","items":"string"}},{"name":"inputs","type":"long","default":0},{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}}},
+{"name":"text","type":["null","string"],"default":null},{"name":"n","type":"long","default":0},{"name":"amount","type":["null","double"],"default":null},{"name":"ids","type":{"type":"array","items":"string"},"default":[]}]}`,
 		"acc/Alert.avsc": `{"type":"record","name":"Alert","namespace":"acc","fields":[{"name":"user_id","type":"string"},{"name":"login","type":["null","string"],"default":null},
 {"name":"change","type":["null","string"],"default":null},{"name":"payment","type":["null","string"],"default":null},{"name":"n","type":"long","default":0},{"name":"amount","type":["null","double"],"default":null}]}`,
 	}
@@ -34,7 +40,7 @@ func accountSchemas() map[string]string {
 // accountRule is a detection over logins, second factors, changes and payments.
 func accountRule(t testing.TB, body string) *rules.Rule {
 	t.Helper()
-	rule, err := load(accountSchemas(), accountStreams, "domain: acc\nrules:\n  - name: r\n    from: {login: acc.logins, mfa: acc.mfa, change: acc.changes, payment: acc.payments}\n    by: user_id\n"+body+"    to: acc.alerts\n")
+	rule, err := load(accountSchemas(), accountStreams, "domain: acc\nrules:\n  - name: r\n    from: {login: acc.logins, mfa: acc.mfa, change: acc.changes, payment: acc.payments}\n    by: user_id\n"+body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,18 +55,21 @@ const (
       within: 30m
       skip: none
     select: {user_id: key, login: login.event_id, change: change.event_id, payment: payment.event_id, amount: payment.amount}
+    to: acc.alerts
 `
 	directly = `    detect:
       pattern: 'login , change+[,] , payment'
       within: 30m
       skip: none
     select: {user_id: key, login: login.event_id, n: count(change), change: change.event_id, payment: payment.event_id, amount: payment.amount}
+    to: acc.alerts
 `
 	unproven = `    detect:
       pattern: login -> !mfa
       define: {login: login.new_device}
       within: 5m
     select: {user_id: key, login: login.event_id}
+    to: acc.alerts
 `
 )
 
@@ -112,6 +121,7 @@ func BenchmarkWaitingRuns(b *testing.B) {
       skip: none
       max_partial: 1000000
     select: {user_id: key, login: login.event_id}
+    to: acc.alerts
 `
 	for _, what := range []string{"nothing", "begins"} {
 		for _, waiting := range []int{10, 1000, 100_000} {
