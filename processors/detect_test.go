@@ -342,3 +342,47 @@ func TestStateV2LoadsDetection(t *testing.T) {
 		stateLoads(t, "detection", row.Value, x.op.Decode)
 	}
 }
+
+// TestDetectManyRuns: what is written for a record that begins a run grows by the run's own few bytes, not by the records that the
+// others have captured; state of many cells is read back, and nothing is left of it in the end.
+func TestDetectManyRuns(t *testing.T) {
+	x := newActing(t, `    detect:
+      pattern: login -> payment
+      within: 1h
+      skip: none
+      max_partial: 5000
+      max_matches: 5000
+    select: {user_id: key, ids: collect(login.event_id)}
+    to: acc.full
+`)
+	const runs = 2000
+	at := int64(0)
+	begin := func(n int) {
+		for range n {
+			at++
+			x.until(at)
+			x.act(act{0, "u", at, true})
+		}
+	}
+	cost := func() int {
+		x.count, x.written = true, 0
+		begin(200)
+		x.count = false
+		return x.written / 200
+	}
+	few := cost()
+	begin(runs - 400)
+	if many := cost(); many > few+6*runs {
+		t.Errorf("%d bytes for a record with a few runs, %d with %d", few, many, runs)
+	}
+	if cells := x.left(); cells < 10 {
+		t.Errorf("%d cells", cells)
+	}
+	x.until(at)
+	x.restart()
+	x.act(act{3, "u", at + 1, 1.0})
+	x.until(at + 2)
+	if len(x.played) != runs || x.left() != 0 {
+		t.Errorf("%d matches, %d cells left", len(x.played), x.left())
+	}
+}

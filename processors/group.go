@@ -16,6 +16,7 @@ const (
 	formatChunk  = 4 // of a series
 	formatRun    = 5 // a counting window
 	formatDetect = 6 // the runs of a detection
+	formatPart   = 7 // captures of a detection
 )
 
 var errCell = errors.New("damaged cell")

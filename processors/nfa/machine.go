@@ -61,7 +61,6 @@ type Machine struct {
 	matches  []Match
 	out      *Outcome
 	changed  bool
-	size     int
 
 	// Scratch memory.
 	order [2][]*Capture
@@ -127,7 +126,7 @@ func (m *Machine) open(s *State, at int64, out *Outcome) {
 	if m.state.queues = queues; s.events == 0 {
 		m.state.due = Never
 	}
-	m.at, m.out, m.changed, m.size = at, out, false, 0
+	m.at, m.out, m.changed = at, out, false
 	m.added, m.matches = m.added[:0], m.matches[:0]
 }
 
@@ -136,7 +135,6 @@ func (m *Machine) close() State {
 	clear(m.added)
 	clear(m.matches)
 	next := m.state
-	next.bytes += m.size
 	next.moved = m.at
 	next.queues = slices.DeleteFunc(m.state.queues, func(q queue) bool { return len(q.runs) == 0 })
 	m.queue = next.queues[:0]
@@ -326,7 +324,6 @@ func (m *Machine) capture(t int, r *run) {
 	if r.last != nil {
 		c.Start = r.last.Start
 	}
-	m.size += captureSize
 	m.changed = true
 	m.follow(t, c, r)
 }
@@ -334,16 +331,20 @@ func (m *Machine) capture(t int, r *run) {
 // captured makes a capture of the record. Most records are captured once: both are one piece of memory then.
 func (m *Machine) captured() *Capture {
 	m.state.captures++
+	m.state.tailBytes += captureSize
 	if m.event != nil {
-		return &Capture{Event: m.event, id: m.state.captures}
+		c := &Capture{Event: m.event, id: m.state.captures}
+		m.state.tail = append(m.state.tail, c)
+		return c
 	}
 	m.state.events++
 	x := &struct {
 		Capture
 		event Event
-	}{event: Event{Seq: m.state.events, Time: m.at, Body: m.record.Keep()}}
+	}{event: Event{Seq: m.state.events, Time: m.at, Body: m.record.Keep(), first: m.state.captures}}
 	x.Event, x.id, m.event = &x.event, m.state.captures, &x.event
-	m.size += eventSize(m.event)
+	m.state.tailBytes += eventSize + len(x.event.Body)
+	m.state.tail = append(m.state.tail, &x.Capture)
 	return &x.Capture
 }
 

@@ -35,7 +35,7 @@ func (r at) Where(stage int, c *Capture) bool { return r.where(stage, r.n, r.cap
 func (r at) Until(stage int, c *Capture) bool { return r.until(stage, r.n, r.captured(c)) }
 
 // Keep implements Record.
-func (r at) Keep() []byte { return []byte{byte(r.n)} }
+func (r at) Keep() []byte { return append([]byte{byte(r.n)}, make([]byte, r.weight)...) }
 
 // play runs a problem through a machine.
 func (p *problem) play(t *rapid.T, restart bool) []found {
@@ -44,6 +44,7 @@ func (p *problem) play(t *rapid.T, restart bool) []found {
 		t.Fatal(err)
 	}
 	m, s, out := New(auto), &State{}, &Outcome{}
+	p.written = map[uint64][]byte{}
 	var all []found
 	for i, e := range p.stream {
 		if next, changed := m.Expire(s, e.time, out); changed {
@@ -59,6 +60,7 @@ func (p *problem) play(t *rapid.T, restart bool) []found {
 			}
 			next, _ := m.Step(s, e.time, at{p, i}, &Outcome{})
 			s = &next
+			p.split(s)
 		}
 		if restart {
 			m, s = New(auto), p.reread(t, m, s)
@@ -70,18 +72,40 @@ func (p *problem) play(t *rapid.T, restart bool) []found {
 	return append(all, p.results(out)...)
 }
 
+// split writes segments.
+func (p *problem) split(s *State) {
+	made, gone := s.Split()
+	for _, n := range gone {
+		delete(p.written, n)
+	}
+	for _, x := range made {
+		p.written[x.Number] = x.Body
+	}
+}
+
 // reread is the state as it is read after it was written.
 func (p *problem) reread(t *rapid.T, m *Machine, s *State) *State {
 	b := s.Append(nil)
 	if len(b) > s.Size() {
 		t.Fatalf("%d bytes, Size says %d", len(b), s.Size())
 	}
-	read, err := m.Read(b, func(int, []byte) error { return nil })
+	numbers, due, err := Segments(b)
+	if err != nil || due != s.Due() {
+		t.Fatalf("due at %d, want %d: %v", due, s.Due(), err)
+	}
+	var segments [][]byte
+	for _, n := range numbers {
+		segments = append(segments, p.written[n])
+	}
+	check := func(int, []byte) error { return nil }
+	read, err := m.Read(b, segments, check)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again := read.Append(nil); !slices.Equal(again, b) {
-		t.Fatalf("%x, then %x", b, again)
+	written := read.Append(nil) // without what was of no use any more
+	again, err := m.Read(written, segments, check)
+	if err != nil || !slices.Equal(again.Append(nil), written) {
+		t.Fatalf("%x, then %x: %v", written, again.Append(nil), err)
 	}
 	return read
 }
@@ -185,7 +209,7 @@ func form(p *rules.Pattern) string {
 
 // drawProblem draws a pattern that the check of rules accepts, and a stream.
 func drawProblem(t *rapid.T) *problem {
-	p := &problem{}
+	p := &problem{weight: rapid.SampledFrom([]int{0, 0, 900}).Draw(t, "weight")}
 	p.Within = int64(rapid.SampledFrom([]int{0, 0, 4, 9}).Draw(t, "within"))
 	p.Pattern = p.drawSequence(t, 2, true)
 	if p.Skip = rules.SkipNone; p.Within > 0 { // else matches may wait for ever
@@ -314,7 +338,7 @@ func FuzzRead(f *testing.F) {
 	}
 	check := func(int, []byte) error { return nil }
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := m.Read(b, check)
+		s, err := m.Read(b, nil, check)
 		if err != nil {
 			if !errors.Is(err, ErrState) {
 				t.Fatal(err)
@@ -325,7 +349,7 @@ func FuzzRead(f *testing.F) {
 		if len(written) > s.Size() {
 			t.Fatalf("%d bytes, Size says %d", len(written), s.Size())
 		}
-		if s, err = m.Read(written, check); err != nil || !slices.Equal(s.Append(nil), written) {
+		if s, err = m.Read(written, nil, check); err != nil || !slices.Equal(s.Append(nil), written) {
 			t.Fatalf("%x: %v", written, err)
 		}
 		m.Expire(s, 1<<40, &Outcome{})

@@ -28,6 +28,9 @@ type problem struct {
 	Config
 	trials []trial
 	stream []letter
+
+	weight  int // bytes kept of a record
+	written map[uint64][]byte
 }
 
 // taken is a capture of the reference.

@@ -12,7 +12,6 @@ func (m *Machine) arrive() {
 		return
 	}
 	m.changed = true
-	m.size += len(m.added) * runSize
 	if len(m.added) > 1 {
 		slices.SortStableFunc(m.added, func(a, b arrival) int {
 			return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.run.last.Start.Seq, b.run.last.Start.Seq))

@@ -43,7 +43,6 @@ func (m *Machine) hold() {
 		return
 	}
 	m.changed = true
-	m.size += len(m.matches) * runSize
 	m.state.held = append(slices.Clip(m.state.held), m.matches...)
 	slices.SortStableFunc(m.state.held, func(a, b Match) int { return cmp.Compare(a.Last.Start.Seq, b.Last.Start.Seq) })
 }
