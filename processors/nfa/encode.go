@@ -95,7 +95,7 @@ func (r *reader) head() *State {
 		if n := len(s.segments); x.number > s.made || n > 0 && x.last <= s.segments[n-1].last {
 			r.bad = true
 		}
-		s.segments = append(s.segments, x)
+		s.segments, s.packed = append(s.segments, x), s.packed+x.captures
 	})
 	return s
 }

@@ -65,6 +65,7 @@ func (s *State) first() int64 {
 func (s *State) drop(first int64) (gone []uint64) {
 	n := 0
 	for n < len(s.segments) && s.segments[n].last < first {
+		s.packed -= s.segments[n].captures
 		gone = append(gone, s.segments[n].number)
 		n++
 	}
@@ -73,13 +74,7 @@ func (s *State) drop(first int64) (gone []uint64) {
 }
 
 // garbage reports whether most of the segments may be of no use.
-func (s *State) garbage() bool {
-	var n int64
-	for _, x := range s.segments {
-		n += x.captures
-	}
-	return n > 2*s.kept+garbageMost
-}
+func (s *State) garbage() bool { return s.packed > 2*s.kept+garbageMost }
 
 func (s *State) setTail(list []*Capture) {
 	s.tail, s.tailBytes = list, 0
@@ -105,7 +100,7 @@ func (s *State) cut() Segment {
 	}
 	s.made++
 	list := s.tail[:n]
-	s.segments = append(s.segments[:len(s.segments):len(s.segments)], segment{s.made, list[n-1].id, int64(n)})
+	s.segments, s.packed = append(s.segments, segment{s.made, list[n-1].id, int64(n)}), s.packed+int64(n)
 	s.tail, s.tailBytes = s.tail[n:], s.tailBytes-bytes
 	return Segment{s.made, appendCaptures(nil, list)}
 }

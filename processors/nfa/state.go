@@ -35,6 +35,7 @@ type State struct {
 	segments  []segment  // captures that are written apart, by their ids
 	tail      []*Capture // the others, by their ids, and some whose runs have ended
 	tailBytes int        // what writes them, at most
+	packed    int64      // captures in segments
 	made      uint64     // number of the last segment
 	kept      int64      // captures in segments when they were last made anew
 }
