@@ -139,7 +139,7 @@ func (w *detecting) run(s State, row *Row, e *Event, r *Result) error {
 	if w.err != nil || !expired && !changed {
 		return w.err
 	}
-	return w.commit(s, row, &state, r)
+	return w.commit(s, row, old, &state, r)
 }
 
 // Fire implements Timed.
@@ -154,17 +154,20 @@ func (w *detecting) Fire(s State, row *Row, at int64, r *Result) error {
 	if w.err != nil {
 		return w.err
 	}
-	return w.commit(s, row, &state, r)
+	return w.commit(s, row, old, &state, r)
 }
 
 // commit adds the results of the step, and the changes of the rows.
-func (w *detecting) commit(s State, row *Row, state *nfa.State, r *Result) error {
-	r.Forgotten, r.Cut = w.outcome.Dropped, w.outcome.Cut
-	if !r.Mute {
-		for i := range w.outcome.Matches {
-			if err := w.emit(&w.outcome.Matches[i], r); err != nil {
-				return err
-			}
+func (w *detecting) commit(s State, row *Row, old, state *nfa.State, r *Result) error {
+	r.Forgotten, r.Cut, r.Partial = w.outcome.Dropped, w.outcome.Cut, state.Runs()-old.Runs()
+	for i := range w.outcome.Matches {
+		m := &w.outcome.Matches[i]
+		r.Held = max(r.Held, m.Held)
+		if r.Mute {
+			continue
+		}
+		if err := w.emit(m, r); err != nil {
+			return err
 		}
 	}
 	if err := w.split(s, state, r); err != nil {

@@ -386,3 +386,64 @@ func TestDetectManyRuns(t *testing.T) {
 		t.Errorf("%d matches, %d cells left", len(x.played), x.left())
 	}
 }
+
+// TestDetectHeldBack: with a skip strategy a match waits for runs that began before it, and has the time of their end.
+func TestDetectHeldBack(t *testing.T) {
+	x := newActing(t, `    detect:
+      pattern: first -> second
+      define: {first: {on: payment}, second: {on: payment, where: second.amount == first.amount}}
+      within: 10ms
+    select: {user_id: key, ids: collect(first.event_id)}
+    to: acc.full
+`)
+	partial := 0
+	for at, amount := range []float64{0: 5, 1: 7, 2: 7} {
+		x.until(int64(at))
+		x.act(act{3, "u", int64(at), amount})
+	}
+	x.until(9)
+	for _, row := range x.rows {
+		partial = row.Value.(*detected).state.Runs()
+	}
+	if x.want(); partial != 2 {
+		t.Errorf("%d runs", partial)
+	}
+	x.until(10)
+	if x.want("acc.full [e2] at 10"); x.result.Held != 8 || x.result.Partial != -2 {
+		t.Errorf("held %d ms, %d runs", x.result.Held, x.result.Partial)
+	}
+}
+
+// FuzzDetectCell: damaged cells are errors, and what is read is written as it was.
+func FuzzDetectCell(f *testing.F) {
+	x := newActing(f, spending)
+	for _, a := range []act{{0, "u", 1, true}, {0, "u", 2, true}, {2, "u", 4, "email"}, {3, "u", 5, 1.0}} {
+		x.until(a.at)
+		x.act(a)
+	}
+	x.until(6)
+	for _, row := range x.rows {
+		f.Add(row.Value.Append(nil))
+	}
+	f.Add((&detectedPart{x.op.(*detecting).shape, []byte{0}}).Append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := x.op.Decode(b)
+		if c == nil {
+			return
+		}
+		if err != nil {
+			t.Fatalf("a cell and %v", err)
+		}
+		written := c.Append(nil)
+		if len(written) > c.Size() {
+			t.Fatalf("%d bytes, Size says %d", len(written), c.Size())
+		}
+		again, err := x.op.Decode(written)
+		if err != nil || again == nil {
+			t.Fatalf("%x: %v", written, err)
+		}
+		if second := again.Append(nil); !slices.Equal(second, written) {
+			t.Fatalf("%x, then %x", written, second)
+		}
+	})
+}

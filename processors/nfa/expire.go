@@ -85,9 +85,9 @@ func (m *Machine) expire(q *queue) {
 // end ends a run whose time is over.
 func (m *Machine) end(p *place, r *run) {
 	if p.absence {
-		m.match(Match{r.last, m.at, Absent})
+		m.match(Match{Last: r.last, At: m.at, Kind: Absent})
 	} else if !m.out.timedOut(r.last) {
-		m.out.Matches = append(m.out.Matches, Match{r.last, m.at, TimedOut})
+		m.out.Matches = append(m.out.Matches, Match{Last: r.last, At: m.at, Kind: TimedOut})
 	}
 }
 

@@ -20,8 +20,9 @@ type Record interface {
 // Match is what a run has become.
 type Match struct {
 	Last *Capture
-	At   int64 // event time: of the record that completed it, or when its time was over
+	At   int64 // event time: of the record that completed it, when its time was over, or when what held it back had ended
 	Kind Kind
+	Held int64 // ms that it was held back, because a run that began before it was left
 }
 
 // Kind says how a run has ended.
@@ -249,7 +250,7 @@ func (m *Machine) try(at int, r *run) int {
 	case over || m.banned(p.bans, r) || m.banned(p.firsts, r):
 		return nowhere
 	case p.next:
-		m.match(Match{r.last, m.at, Completed})
+		m.match(Match{Last: r.last, At: m.at, Kind: Completed})
 		return nowhere
 	case p.absence:
 	case p.contiguity == rules.Strict, p.contiguity == rules.Relaxed && met:
@@ -356,7 +357,7 @@ func (m *Machine) follow(t int, c *Capture, r *run) {
 			continue
 		}
 		if b.match {
-			m.match(Match{c, m.at, Completed})
+			m.match(Match{Last: c, At: m.at, Kind: Completed})
 		}
 		for j := range b.edges {
 			m.added = append(m.added, arrival{b.edges[j].place, run{c, b.edges[j].apply(r.registers)}})

@@ -26,7 +26,7 @@ func (m *Machine) release() {
 		}
 		m.changed = true
 		m.state.held = m.state.held[1:]
-		first.At = max(first.At, m.at)
+		first.At, first.Held = m.at, m.at-first.At
 		m.out.Matches = append(m.out.Matches, first)
 		m.prune(first.Last)
 	}
