@@ -23,6 +23,7 @@ type detecting struct {
 	mix      mixture
 	shape    uint64
 	timely   bool // deadlines bring results
+	none     nfa.State
 
 	// The step.
 	event   *Event
@@ -71,7 +72,7 @@ func newDetect(rule *rules.Rule) (*detecting, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rule %s: %w", rule.ID, err)
 	}
-	w.machine, w.shape = nfa.New(auto), fnv(shape)
+	w.machine, w.shape = nfa.New(auto), fnv(append(shape, auto.Form()...))
 	w.tallies = newTallies(w)
 	w.timely = auto.Timely() || d.Timeouts != nil
 	return w, nil
@@ -113,7 +114,7 @@ func (w *detecting) Step(s State, e *Event, r *Result) error {
 	if err != nil {
 		return err
 	}
-	return w.run(row, e, r)
+	return w.run(s, row, e, r)
 }
 
 // enter begins a step.
@@ -124,49 +125,58 @@ func (w *detecting) enter(entity string, at int64) {
 }
 
 // run gives the record to the machine.
-func (w *detecting) run(row *Row, e *Event, r *Result) error {
-	old := w.stateOf(row)
+func (w *detecting) run(s State, row *Row, e *Event, r *Result) error {
+	old, err := w.stateOf(s, row)
+	if err != nil {
+		return err
+	}
 	if e.Time < old.Time() { // it was later than the lateness of the rule makes good
 		r.Late = 1
 		return nil
 	}
 	r.Matched = 1
-	state := w.machine.Expire(old, e.Time, &w.outcome)
-	state = w.machine.Step(state, e.Time, w, &w.outcome)
-	if w.err != nil {
+	state, expired := w.machine.Expire(old, e.Time, &w.outcome)
+	state, changed := w.machine.Step(&state, e.Time, w, &w.outcome)
+	if w.err != nil || !expired && !changed {
 		return w.err
 	}
-	if state == old {
-		return nil
-	}
-	return w.commit(row, state, r)
+	return w.commit(s, row, old, &state, r)
 }
 
 // Fire implements Timed.
-func (w *detecting) Fire(_ State, row *Row, at int64, r *Result) error {
+func (w *detecting) Fire(s State, row *Row, at int64, r *Result) error {
 	entity, _ := cellOf(row.Key)
 	w.enter(entity, at)
-	old := w.stateOf(row)
-	state := w.machine.Expire(old, at, &w.outcome)
+	old, err := w.stateOf(s, row)
+	if err != nil {
+		return err
+	}
+	state, _ := w.machine.Expire(old, at, &w.outcome)
 	if w.err != nil {
 		return w.err
 	}
-	return w.commit(row, state, r)
+	return w.commit(s, row, old, &state, r)
 }
 
-// commit adds the results of the step, and the change of the row.
-func (w *detecting) commit(row *Row, state *nfa.State, r *Result) error {
-	r.Forgotten, r.Cut = w.outcome.Dropped, w.outcome.Cut
-	if !r.Mute {
-		for i := range w.outcome.Matches {
-			if err := w.emit(&w.outcome.Matches[i], r); err != nil {
-				return err
-			}
+// commit adds the results of the step, and the changes of the rows.
+func (w *detecting) commit(s State, row *Row, old, state *nfa.State, r *Result) error {
+	r.Forgotten, r.Cut, r.Partial = w.outcome.Dropped, w.outcome.Cut, state.Runs()-old.Runs()
+	for i := range w.outcome.Matches {
+		m := &w.outcome.Matches[i]
+		r.Held = max(r.Held, m.Held)
+		if r.Mute {
+			continue
 		}
+		if err := w.emit(m, r); err != nil {
+			return err
+		}
+	}
+	if err := w.split(s, state, r); err != nil {
+		return err
 	}
 	x := Change{Row: row}
 	if !state.Empty() {
-		x.Value = &detected{w, state}
+		x.Value = &detected{of: w, state: *state}
 	}
 	if x.Value != nil || row.Value != nil {
 		r.Changes = append(r.Changes, x)
@@ -174,10 +184,51 @@ func (w *detecting) commit(row *Row, state *nfa.State, r *Result) error {
 	return nil
 }
 
-// stateOf is the state in a row.
-func (w *detecting) stateOf(row *Row) *nfa.State {
-	if c, ok := row.Value.(*detected); ok {
-		return c.state
+// split writes the segments of captures that the state has made, and deletes those that it does not need any more.
+func (w *detecting) split(s State, state *nfa.State, r *Result) error {
+	made, gone := state.Split()
+	for _, n := range gone {
+		row, err := s.Row(w.entity, cellPart(n))
+		if err != nil {
+			return err
+		}
+		r.Changes = append(r.Changes, Change{Row: row})
 	}
-	return &nfa.State{}
+	for _, x := range made {
+		row, err := s.Row(w.entity, cellPart(x.Number))
+		if err != nil {
+			return err
+		}
+		r.Changes = append(r.Changes, Change{Row: row, Value: &detectedPart{w.shape, x.Body}})
+	}
+	return nil
+}
+
+// stateOf is the state in a row. One that was read back is put together of its cells when it is needed.
+func (w *detecting) stateOf(s State, row *Row) (*nfa.State, error) {
+	c, ok := row.Value.(*detected)
+	if !ok {
+		return &w.none, nil
+	}
+	if c.written == nil {
+		return &c.state, nil
+	}
+	var segments [][]byte
+	for _, n := range c.parts {
+		part, err := s.Row(w.entity, cellPart(n))
+		if err != nil {
+			return nil, err
+		}
+		x, ok := part.Value.(*detectedPart)
+		if !ok {
+			return nil, fmt.Errorf("%w: part %d of %q is missing", errCell, n, row.Key)
+		}
+		segments = append(segments, x.body)
+	}
+	state, err := w.machine.Read(c.written, segments, w.check)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCell, err)
+	}
+	c.state, c.written, c.parts = *state, nil, nil
+	return &c.state, nil
 }

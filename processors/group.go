@@ -15,8 +15,9 @@ const (
 	formatHead    = 3 // of a series
 	formatChunk   = 4 // of a series
 	formatRun     = 5 // a counting window
-	formatForeign = 6 // a row of a join by a foreign key
-	formatDetect  = 7 // the runs of a detection
+	formatDetect  = 6 // the runs of a detection
+	formatPart    = 7 // captures of a detection
+	formatForeign = 8 // a row of a join by a foreign key
 )
 
 var errCell = errors.New("damaged cell")

@@ -200,16 +200,18 @@ const (
 
 // Result collects what a step did. It is reused: Reset keeps the memory.
 type Result struct {
-	Looked     int  // records looked at: 0 or 1
-	Matched    int  // records that passed `where`
-	Dropped    int  // results that no route took
-	Late       int  // 1: all windows of the record have closed, and it left no trace
-	Partly     int  // 1: some of the record's windows have closed
-	Missing    int  // 1: a lookup found no row, and gives no result without one
-	Duplicates int  // 1: dropped by the rule's dedupe, looked at and not matched; it left no trace
-	Forgotten  int  // runs of a detection that were dropped because there were too many of one key
-	Cut        int  // matches of a detection that were dropped because one record completed too many
-	Mute       bool // of Fire: no outputs
+	Looked     int   // records looked at: 0 or 1
+	Matched    int   // records that passed `where`
+	Dropped    int   // results that no route took
+	Late       int   // 1: all windows of the record have closed, and it left no trace
+	Partly     int   // 1: some of the record's windows have closed
+	Missing    int   // 1: a lookup found no row, and gives no result without one
+	Duplicates int   // 1: dropped by the rule's dedupe, looked at and not matched; it left no trace
+	Forgotten  int   // runs of a detection that were dropped because there were too many of one key
+	Cut        int   // matches of a detection that were dropped because one record completed too many
+	Partial    int   // runs of a detection: how many more there are than before, or fewer if negative
+	Held       int64 // ms of event time that a match of a detection was held back at most
+	Mute       bool  // of Fire: no outputs
 	Outputs    []Output
 	Changes    []Change
 
@@ -221,8 +223,7 @@ func (r *Result) Reset() {
 	clear(r.slots)
 	clear(r.Outputs)
 	clear(r.Changes)
-	r.Looked, r.Matched, r.Dropped, r.Late, r.Partly, r.Missing, r.Duplicates, r.Forgotten, r.Cut, r.Mute = 0, 0, 0, 0, 0, 0, 0, 0, 0, false
-	r.slots, r.Outputs, r.Changes = r.slots[:0], r.Outputs[:0], r.Changes[:0]
+	*r = Result{slots: r.slots[:0], Outputs: r.Outputs[:0], Changes: r.Changes[:0]}
 }
 
 // fields hands out n empty slots that live until Reset.

@@ -41,6 +41,24 @@ func (w *joining) Head() string { return w.sides[0].series.cell }
 // Warm implements Warmer.
 func (w *joining) Warm(rows []*Row) int64 { return w.sides[0].series.warm(rows) }
 
+// Head implements Warmer.
+func (w *detecting) Head() string { return cellAll }
+
+// Warm implements Warmer.
+func (w *detecting) Warm(rows []*Row) (sum int64) {
+	var cells [WarmMost]*detected
+	rows = rows[:min(len(rows), WarmMost)]
+	for i, r := range rows {
+		cells[i], _ = r.Value.(*detected)
+	}
+	for _, c := range cells[:len(rows)] {
+		if c != nil {
+			sum += c.state.Due()
+		}
+	}
+	return sum
+}
+
 func (s *series[T]) warm(rows []*Row) (sum int64) {
 	var heads [WarmMost]*head[T]
 	rows = rows[:min(len(rows), WarmMost)]

@@ -1,6 +1,7 @@
 package nfa
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/millrace-io/millrace/rules"
@@ -123,6 +124,19 @@ func (e *edge) apply(r registers) registers {
 // fleeting reports whether no run stays in the place beyond the next record.
 func (p *place) fleeting() bool {
 	return p.contiguity == rules.Strict && !p.absence || p.next || len(p.firsts) > 0
+}
+
+// Form is the same for automatons of which each can go on with the states of the other, given that they are of one pattern: it
+// changes when patterns come to be compiled in another way.
+func (a *Automaton) Form() []byte {
+	b := fmt.Appendf(nil, "%v", a.places)
+	for _, t := range a.takes {
+		b = fmt.Append(b, t.stage)
+		if t.loop != nil {
+			b = fmt.Append(b, t.loop.register, t.loop.min, t.loop.max)
+		}
+	}
+	return fmt.Append(b, a.after)
 }
 
 // Timely reports whether what Expire does can bring matches: absences, or such as wait for runs whose time is over.

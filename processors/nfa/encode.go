@@ -1,52 +1,41 @@
 package nfa
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"math"
 	"slices"
 )
 
-// What a capture, a run or a waiting match takes when it is written, and an event beside its body, at most.
-const captureSize, runSize, eventBytes = 30, 30 + 5*maxRegisters, 40
+// What things take when they are written, at most: a capture, an event beside its body, a run or a waiting match, a segment in the
+// directory.
+const (
+	captureSize = 40
+	eventSize   = 30
+	runSize     = 15 + 5*maxRegisters
+	partSize    = 25
+)
 
-func eventSize(e *Event) int { return eventBytes + len(e.Body) }
-
-// ErrState says that bytes are not what Append wrote.
+// ErrState says that bytes are not what Append or Split wrote.
 var ErrState = errors.New("damaged state of a pattern")
 
-// Size is what Append appends at most. It is cheap, and may be more than that by what has been forgotten since the state was
-// read or last written.
-func (s *State) Size() int { return 64 + s.bytes }
-
-// writer numbers what a state refers to.
-type writer struct {
-	events   map[int64]*Event
-	captures map[int64]*Capture
+// Size is what Append appends at most.
+func (s *State) Size() int {
+	return 100 + s.tailBytes + partSize*len(s.segments) + runSize*(s.Runs()+len(s.held)) + partSize*len(s.queues)
 }
 
-func (w *writer) note(c *Capture) {
-	for ; c != nil && w.captures[c.id] == nil; c = c.Prev {
-		w.captures[c.id], w.events[c.Seq] = c, c.Event
-	}
-}
-
-// Append appends the encoded form of the state: events, captures, runs by place, and matches that wait.
+// Append appends the encoded form of the state but for its segments: their directory, the captures that lie in none, runs by place,
+// and matches that wait.
 func (s *State) Append(b []byte) []byte {
-	w := writer{map[int64]*Event{}, map[int64]*Capture{}}
-	for i := range s.queues {
-		for j := range s.queues[i].runs {
-			w.note(s.queues[i].runs[j].last)
-		}
-	}
-	for i := range s.held {
-		w.note(s.held[i].Last)
-	}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.events)), uint64(s.captures))
-	b = binary.AppendVarint(b, s.moved)
-	b = w.appendEvents(b)
-	b = w.appendCaptures(b)
+	b = binary.AppendVarint(binary.AppendVarint(b, s.moved), s.Due())
+	b = binary.AppendUvarint(binary.AppendUvarint(b, s.made), uint64(s.kept))
+	b = binary.AppendUvarint(b, uint64(len(s.segments)))
+	for _, x := range s.segments {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, x.number), uint64(x.last))
+		b = binary.AppendUvarint(b, uint64(x.captures))
+	}
+	b = appendCaptures(b, s.tail)
 	b = binary.AppendUvarint(b, uint64(len(s.queues)))
 	for i := range s.queues {
 		b = s.queues[i].append(b)
@@ -59,52 +48,33 @@ func (s *State) Append(b []byte) []byte {
 	return b
 }
 
-func (w *writer) appendEvents(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(w.events)))
-	var seq, time int64
-	for _, e := range ordered(w.events) {
-		b = binary.AppendVarint(binary.AppendUvarint(b, uint64(e.Seq-seq)), e.Time-time)
-		b = append(binary.AppendUvarint(b, uint64(len(e.Body))), e.Body...)
-		seq, time = e.Seq, e.Time
-	}
-	return b
-}
-
-func (w *writer) appendCaptures(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(w.captures)))
-	var id int64
-	for _, c := range ordered(w.captures) {
-		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(c.id-id)), uint64(c.Seq))
-		b = binary.AppendUvarint(b, uint64(c.Stage))
+// appendCaptures appends captures by their ids, each record with the first of those that have it.
+func appendCaptures(b []byte, list []*Capture) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	var id, seq, time int64
+	for _, c := range list {
 		before := int64(0)
 		if c.Prev != nil {
 			before = c.id - c.Prev.id
 		}
-		b = binary.AppendUvarint(b, uint64(before))
-		id = c.id
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(c.id-id)), uint64(before))
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(c.Stage)), uint64(c.Seq-seq))
+		if c.Seq != seq {
+			b = binary.AppendVarint(b, c.Time-time)
+			b = append(binary.AppendUvarint(b, uint64(len(c.Body))), c.Body...)
+		}
+		id, seq, time = c.id, c.Seq, c.Time
 	}
 	return b
 }
 
-// ordered are the values of the map by their keys.
-func ordered[T any](m map[int64]T) []T {
-	keys := make([]int64, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	out := make([]T, len(keys))
-	for i, k := range keys {
-		out[i] = m[k]
-	}
-	return out
-}
-
 func (q *queue) append(b []byte) []byte {
 	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(q.place)), uint64(len(q.runs)))
+	last := int64(0)
 	for i := range q.runs {
 		r := &q.runs[i]
-		b = binary.AppendUvarint(b, uint64(r.last.id))
+		b = binary.AppendVarint(b, r.last.id-last)
+		last = r.last.id
 		n := maxRegisters
 		for n > 0 && r.registers[n-1] == 0 {
 			n--
@@ -115,6 +85,145 @@ func (q *queue) append(b []byte) []byte {
 		}
 	}
 	return b
+}
+
+// head is what stands in front of the captures.
+func (r *reader) head() *State {
+	s := &State{events: r.number(), captures: r.number(), moved: r.signed(), due: r.signed(), made: r.unsigned(), kept: r.number()}
+	r.each(func() {
+		x := segment{r.unsigned(), r.number(), r.number()}
+		if n := len(s.segments); x.number > s.made || n > 0 && x.last <= s.segments[n-1].last {
+			r.bad = true
+		}
+		s.segments, s.packed = append(s.segments, x), s.packed+x.captures
+	})
+	return s
+}
+
+// Segments gives the numbers of the segments of a state that Append wrote, and when it is due.
+func Segments(b []byte) (numbers []uint64, due int64, err error) {
+	r := &reader{b: b}
+	s := r.head()
+	if r.bad {
+		return nil, 0, ErrState
+	}
+	for _, x := range s.segments {
+		numbers = append(numbers, x.number)
+	}
+	return numbers, s.Due(), nil
+}
+
+// Read reads what Append wrote, and the segments that it names. check says what is wrong with the body of a record captured in a
+// stage. The state shares memory with the bytes.
+func (m *Machine) Read(b []byte, segments [][]byte, check func(stage int, body []byte) error) (*State, error) {
+	k := &keeper{captures: map[int64]*Capture{}, stages: len(m.auto.Stages), check: check}
+	r := &reader{b: b}
+	s := r.head()
+	if len(segments) != len(s.segments) {
+		return nil, ErrState
+	}
+	k.most = s.captures
+	for _, x := range segments {
+		part := &reader{b: x}
+		if part.captures(k); part.bad || len(part.b) > 0 {
+			return nil, ErrState
+		}
+	}
+	s.tail = r.captures(k)
+	for i, c := range s.tail {
+		if s.tailBytes += captureSize; i == 0 || c.Seq != s.tail[i-1].Seq {
+			s.tailBytes += eventSize + len(c.Body)
+		}
+	}
+	r.each(func() { m.readQueue(r, s, k) })
+	r.each(func() {
+		x := Match{Last: k.captures[r.number()], At: r.signed(), Kind: Kind(r.byte())}
+		s.held = append(s.held, x)
+		r.bad = r.bad || x.Last == nil || x.Kind != Completed && x.Kind != Absent
+	})
+	if k.err != nil {
+		return nil, k.err
+	}
+	if r.bad || len(r.b) > 0 {
+		return nil, ErrState
+	}
+	m.state = *s
+	s.due = min(s.due, m.due())
+	return s, nil
+}
+
+// keeper collects captures while they are read.
+type keeper struct {
+	captures map[int64]*Capture
+	last     int64 // id
+	seq      int64
+	most     int64 // id
+	stages   int
+	check    func(stage int, body []byte) error
+	err      error
+}
+
+// captures reads a list of captures. Those whose run has ended may follow one that is gone: they are left out.
+func (r *reader) captures(k *keeper) (list []*Capture) {
+	var id, seq, time int64
+	var event *Event
+	r.each(func() {
+		id += r.number()
+		before, stage := r.number(), r.number()
+		if more := r.number(); more > 0 {
+			seq, time = seq+more, time+r.signed()
+			event = &Event{Seq: seq, Time: time, Body: r.bytes(), first: id}
+		}
+		if r.bad = r.bad || event == nil || id <= k.last || id > k.most || event.Seq < k.seq || stage >= int64(k.stages) || before >= id; r.bad {
+			return
+		}
+		k.last, k.seq = id, event.Seq
+		c := &Capture{Event: event, Stage: int(stage), Start: event, id: id}
+		if before > 0 {
+			if c.Prev = k.captures[id-before]; c.Prev == nil {
+				return
+			}
+			c.Start = c.Prev.Start
+			r.bad = c.Prev.Seq >= c.Seq
+		}
+		k.captures[id] = c
+		list = append(list, c)
+		if err := k.check(c.Stage, c.Body); err != nil && k.err == nil {
+			k.err = err
+		}
+	})
+	return list
+}
+
+func (m *Machine) readQueue(r *reader, s *State, k *keeper) {
+	place := r.number()
+	if r.bad = r.bad || place >= int64(len(m.auto.places)) || len(s.queues) > 0 && int64(s.queues[len(s.queues)-1].place) >= place; r.bad {
+		return
+	}
+	q := queue{place: int(place), soon: math.MaxInt64}
+	last := int64(0)
+	r.each(func() {
+		last += r.signed()
+		x := run{last: k.captures[last]}
+		n := r.byte()
+		if r.bad = r.bad || x.last == nil || n > maxRegisters; r.bad {
+			return
+		}
+		for i := range n {
+			v := r.number()
+			r.bad = r.bad || v > math.MaxInt32
+			x.registers[i] = int32(v)
+		}
+		if k := len(q.runs); k > 0 && q.runs[k-1].start() > x.start() {
+			r.bad = true
+		}
+		if gap := m.auto.places[place].gap; gap > 0 {
+			q.soon = min(q.soon, x.last.Time+gap)
+		}
+		q.runs = append(q.runs, x)
+	})
+	r.bad = r.bad || len(q.runs) == 0
+	s.queues = append(s.queues, q)
 }
 
 // reader reads from b, and gives zero values once it was bad.
@@ -180,94 +289,24 @@ func (r *reader) byte() byte {
 	return v
 }
 
-// Read reads what Append wrote. check says what is wrong with the body of a record captured in a stage. The state shares memory
-// with b.
-func (m *Machine) Read(b []byte, check func(stage int, body []byte) error) (*State, error) {
-	r := &reader{b: b}
-	s := &State{}
-	s.events, s.captures, s.moved = r.number(), r.number(), r.signed()
-	events, captures := r.events(s), map[int64]*Capture{}
-	if err := r.captures(s, events, captures, len(m.auto.Stages), check); err != nil {
-		return nil, err
+// live are the captures from the id on that a run or a waiting match has, by their ids.
+func (s *State) live(from int64) []*Capture {
+	seen := map[*Capture]bool{}
+	var list []*Capture
+	note := func(c *Capture) {
+		for ; c != nil && c.id >= from && !seen[c]; c = c.Prev {
+			seen[c] = true
+			list = append(list, c)
+		}
 	}
-	r.each(func() { m.readQueue(r, s, captures) })
-	r.each(func() {
-		x := Match{Last: captures[r.number()], At: r.signed(), Kind: Kind(r.byte())}
-		s.held = append(s.held, x)
-		s.bytes += runSize
-		r.bad = r.bad || x.Last == nil || x.Kind != Completed && x.Kind != Absent
-	})
-	if r.bad || len(r.b) > 0 {
-		return nil, ErrState
+	for i := range s.queues {
+		for j := range s.queues[i].runs {
+			note(s.queues[i].runs[j].last)
+		}
 	}
-	return s, nil
-}
-
-func (r *reader) events(s *State) map[int64]*Event {
-	events := map[int64]*Event{}
-	var seq, time int64
-	r.each(func() {
-		seq, time = seq+r.number(), time+r.signed()
-		e := &Event{Seq: seq, Time: time, Body: r.bytes()}
-		r.bad = r.bad || seq > s.events || events[seq] != nil
-		events[seq] = e
-		s.bytes += eventSize(e)
-	})
-	return events
-}
-
-func (r *reader) captures(s *State, events map[int64]*Event, captures map[int64]*Capture, stages int, check func(int, []byte) error) error {
-	var id int64
-	var err error
-	r.each(func() {
-		id += r.number()
-		c := &Capture{Event: events[r.number()], id: id}
-		stage := r.number()
-		if before := r.number(); before > 0 {
-			c.Prev = captures[id-before]
-			r.bad = r.bad || c.Prev == nil
-		}
-		if r.bad = r.bad || c.Event == nil || id > s.captures || id <= 0 || captures[id] != nil || stage >= int64(stages); r.bad {
-			return
-		}
-		c.Stage, c.Start = int(stage), c.Event
-		if c.Prev != nil {
-			c.Start = c.Prev.Start
-			r.bad = c.Prev.Seq >= c.Seq
-		}
-		captures[id] = c
-		s.bytes += captureSize
-		err = cmp.Or(err, check(c.Stage, c.Body))
-	})
-	return err
-}
-
-func (m *Machine) readQueue(r *reader, s *State, captures map[int64]*Capture) {
-	place := r.number()
-	if r.bad = r.bad || place >= int64(len(m.auto.places)) || len(s.queues) > 0 && int64(s.queues[len(s.queues)-1].place) >= place; r.bad {
-		return
+	for i := range s.held {
+		note(s.held[i].Last)
 	}
-	q := queue{place: int(place), soon: math.MaxInt64}
-	r.each(func() {
-		x := run{last: captures[r.number()]}
-		n := r.byte()
-		if r.bad = r.bad || x.last == nil || n > maxRegisters; r.bad {
-			return
-		}
-		for i := range n {
-			v := r.number()
-			r.bad = r.bad || v > math.MaxInt32
-			x.registers[i] = int32(v)
-		}
-		if k := len(q.runs); k > 0 && q.runs[k-1].start() > x.start() {
-			r.bad = true
-		}
-		if gap := m.auto.places[place].gap; gap > 0 {
-			q.soon = min(q.soon, x.last.Time+gap)
-		}
-		q.runs = append(q.runs, x)
-		s.bytes += runSize
-	})
-	r.bad = r.bad || len(q.runs) == 0
-	s.queues = append(s.queues, q)
+	slices.SortFunc(list, func(a, b *Capture) int { return int(a.id - b.id) })
+	return list
 }

@@ -6,10 +6,18 @@ import "math"
 const Never = math.MaxInt64
 
 // Due is when the time of a run is over next, or may be: Never if that of none ever is.
-func (m *Machine) Due(s *State) int64 {
+func (s *State) Due() int64 {
+	if s.events == 0 {
+		return Never
+	}
+	return s.due
+}
+
+// due is Due of the state at hand.
+func (m *Machine) due() int64 {
 	due := int64(Never)
-	for i := range s.queues {
-		due = min(due, m.queueDue(&s.queues[i]))
+	for i := range m.state.queues {
+		due = min(due, m.queueDue(&m.state.queues[i]))
 	}
 	return due
 }
@@ -28,23 +36,21 @@ func (m *Machine) queueDue(q *queue) int64 {
 	return due
 }
 
-// Expire ends the runs whose time is over at the time at, in the order in which it was, and returns the state after it, or s
-// itself if that is the same. Runs that have timed out are among the matches.
-func (m *Machine) Expire(s *State, at int64, out *Outcome) *State {
-	for {
-		due := m.Due(s)
-		if due > at || due == Never {
-			return s
-		}
-		m.open(s, due, out)
+// Expire ends the runs whose time is over at the time at, in the order in which it was, and returns the state after it, and
+// whether that is another one. Runs that have timed out are among the matches.
+func (m *Machine) Expire(s *State, at int64, out *Outcome) (next State, changed bool) {
+	next = *s
+	for due := s.Due(); due <= at && due != Never; due = next.Due() {
+		last := next
+		m.open(&last, due, out)
 		for i := range m.state.queues {
 			m.expire(&m.state.queues[i])
 		}
 		m.settle()
-		if s = m.close(s); !m.changed {
-			return s
-		}
+		m.changed, changed = true, true
+		next = m.close()
 	}
+	return next, changed
 }
 
 // expire ends the runs of a queue whose time is over.
@@ -79,9 +85,9 @@ func (m *Machine) expire(q *queue) {
 // end ends a run whose time is over.
 func (m *Machine) end(p *place, r *run) {
 	if p.absence {
-		m.match(Match{r.last, m.at, Absent})
+		m.match(Match{Last: r.last, At: m.at, Kind: Absent})
 	} else if !m.out.timedOut(r.last) {
-		m.out.Matches = append(m.out.Matches, Match{r.last, m.at, TimedOut})
+		m.out.Matches = append(m.out.Matches, Match{Last: r.last, At: m.at, Kind: TimedOut})
 	}
 }
 

@@ -20,8 +20,9 @@ type Record interface {
 // Match is what a run has become.
 type Match struct {
 	Last *Capture
-	At   int64 // event time: of the record that completed it, or when its time was over
+	At   int64 // event time: of the record that completed it, when its time was over, or when what held it back had ended
 	Kind Kind
+	Held int64 // ms that it was held back, because a run that began before it was left
 }
 
 // Kind says how a run has ended.
@@ -61,7 +62,6 @@ type Machine struct {
 	matches  []Match
 	out      *Outcome
 	changed  bool
-	size     int
 
 	// Scratch memory.
 	order [2][]*Capture
@@ -102,9 +102,9 @@ func (m *Machine) Touches(r Record) bool {
 	return false
 }
 
-// Step takes a record of event time at, which is no less than those before it, and returns the state after it, or s itself if
-// that is the same. Runs whose time is over at that time are gone by then.
-func (m *Machine) Step(s *State, at int64, r Record, out *Outcome) *State {
+// Step takes a record of event time at, which is no less than those before it, and returns the state after it, and whether that
+// is another one. Runs whose time is over at that time are gone by then.
+func (m *Machine) Step(s *State, at int64, r Record, out *Outcome) (next State, changed bool) {
 	m.open(s, at, out)
 	m.record, m.event = r, nil
 	clear(m.verdicts)
@@ -114,32 +114,33 @@ func (m *Machine) Step(s *State, at int64, r Record, out *Outcome) *State {
 	m.begin()
 	m.arrive()
 	m.settle()
-	return m.close(s)
+	if next = m.close(); !m.changed {
+		next = *s
+	}
+	return next, m.changed
 }
 
 // open begins a step: it takes over the lists of the state, which it must not write to.
 func (m *Machine) open(s *State, at int64, out *Outcome) {
 	queues := append(m.queue[:0], s.queues...)
 	m.state, m.queue = *s, queues
-	m.state.queues = queues
-	m.at, m.out, m.changed, m.size = at, out, false, 0
+	if m.state.queues = queues; s.events == 0 {
+		m.state.due = Never
+	}
+	m.at, m.out, m.changed = at, out, false
 	m.added, m.matches = m.added[:0], m.matches[:0]
 }
 
 // close ends a step.
-func (m *Machine) close(s *State) *State {
+func (m *Machine) close() State {
 	clear(m.added)
 	clear(m.matches)
-	if !m.changed {
-		return s
-	}
 	next := m.state
-	next.bytes += m.size
 	next.moved = m.at
 	next.queues = slices.DeleteFunc(m.state.queues, func(q queue) bool { return len(q.runs) == 0 })
 	m.queue = next.queues[:0]
-	next.queues = slices.Clone(next.queues)
-	return &next
+	next.queues, next.due = slices.Clone(next.queues), m.due()
+	return next
 }
 
 func truly(b bool) truth {
@@ -249,7 +250,7 @@ func (m *Machine) try(at int, r *run) int {
 	case over || m.banned(p.bans, r) || m.banned(p.firsts, r):
 		return nowhere
 	case p.next:
-		m.match(Match{r.last, m.at, Completed})
+		m.match(Match{Last: r.last, At: m.at, Kind: Completed})
 		return nowhere
 	case p.absence:
 	case p.contiguity == rules.Strict, p.contiguity == rules.Relaxed && met:
@@ -317,27 +318,46 @@ func (m *Machine) guarded(p *place) bool {
 	return false
 }
 
-// capture adds the record to a run, which goes on to where the automaton leads.
+// capture adds the record to a run.
 func (m *Machine) capture(t int, r *run) {
-	if m.event == nil {
-		m.state.events++
-		m.event = &Event{Seq: m.state.events, Time: m.at, Body: m.record.Keep()}
-		m.size += eventSize(m.event)
-	}
-	m.state.captures++
-	c := &Capture{Event: m.event, Stage: m.auto.takes[t].stage, Prev: r.last, Start: m.event, id: m.state.captures}
+	c := m.captured()
+	c.Stage, c.Prev, c.Start = m.auto.takes[t].stage, r.last, m.event
 	if r.last != nil {
 		c.Start = r.last.Start
 	}
-	m.size += captureSize
 	m.changed = true
+	m.follow(t, c, r)
+}
+
+// captured makes a capture of the record. Most records are captured once: both are one piece of memory then.
+func (m *Machine) captured() *Capture {
+	m.state.captures++
+	m.state.tailBytes += captureSize
+	if m.event != nil {
+		c := &Capture{Event: m.event, id: m.state.captures}
+		m.state.tail = append(m.state.tail, c)
+		return c
+	}
+	m.state.events++
+	x := &struct {
+		Capture
+		event Event
+	}{event: Event{Seq: m.state.events, Time: m.at, Body: m.record.Keep(), first: m.state.captures}}
+	x.Event, x.id, m.event = &x.event, m.state.captures, &x.event
+	m.state.tailBytes += eventSize + len(x.event.Body)
+	m.state.tail = append(m.state.tail, &x.Capture)
+	return &x.Capture
+}
+
+// follow has a run that has captured c go on to where the automaton leads.
+func (m *Machine) follow(t int, c *Capture, r *run) {
 	for i := range m.auto.after[t] {
 		b := &m.auto.after[t][i]
 		if !b.holds(&r.registers) {
 			continue
 		}
 		if b.match {
-			m.match(Match{c, m.at, Completed})
+			m.match(Match{Last: c, At: m.at, Kind: Completed})
 		}
 		for j := range b.edges {
 			m.added = append(m.added, arrival{b.edges[j].place, run{c, b.edges[j].apply(r.registers)}})

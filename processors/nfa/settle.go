@@ -12,7 +12,6 @@ func (m *Machine) arrive() {
 		return
 	}
 	m.changed = true
-	m.size += len(m.added) * runSize
 	if len(m.added) > 1 {
 		slices.SortStableFunc(m.added, func(a, b arrival) int {
 			return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.run.last.Start.Seq, b.run.last.Start.Seq))
@@ -75,7 +74,7 @@ func (q *queue) upTo(runs []run, start int64) int {
 // settle drops runs beyond the limit and lets matches out.
 func (m *Machine) settle() {
 	m.limit()
-	m.sort(m.matches)
+	m.sort()
 	m.release()
 }
 
@@ -102,11 +101,14 @@ func (m *Machine) oldest() (first *queue) {
 	return first
 }
 
-// sort puts matches in order: those that began first, then by their captures stage by stage, the earliest first.
-func (m *Machine) sort(matches []Match) {
-	if len(matches) > 1 {
-		slices.SortStableFunc(matches, func(a, b Match) int { return m.compare(a.Last, b.Last) })
+// sort puts the matches of the step in order: those that began first, then by their captures stage by stage, the earliest first.
+// What several runs have found that went on in different ways is one match.
+func (m *Machine) sort() {
+	if len(m.matches) < 2 {
+		return
 	}
+	slices.SortStableFunc(m.matches, func(a, b Match) int { return m.compare(a.Last, b.Last) })
+	m.matches = slices.CompactFunc(m.matches, func(a, b Match) bool { return m.compare(a.Last, b.Last) == 0 })
 }
 
 func (m *Machine) compare(a, b *Capture) int {

@@ -1,6 +1,7 @@
 package nfa
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -25,7 +26,7 @@ func (m *Machine) release() {
 		}
 		m.changed = true
 		m.state.held = m.state.held[1:]
-		first.At = max(first.At, m.at)
+		first.At, first.Held = m.at, m.at-first.At
 		m.out.Matches = append(m.out.Matches, first)
 		m.prune(first.Last)
 	}
@@ -42,9 +43,8 @@ func (m *Machine) hold() {
 		return
 	}
 	m.changed = true
-	m.size += len(m.matches) * runSize
 	m.state.held = append(slices.Clip(m.state.held), m.matches...)
-	m.sort(m.state.held)
+	slices.SortStableFunc(m.state.held, func(a, b Match) int { return cmp.Compare(a.Last.Start.Seq, b.Last.Start.Seq) })
 }
 
 // prune drops the runs and waiting matches that a match leaves no room for.

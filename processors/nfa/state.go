@@ -7,6 +7,8 @@ type Event struct {
 	Seq  int64  // its place among the captured records of the key, from 1 on
 	Time int64  // event time in ms
 	Body []byte // what Record.Keep gave
+
+	first int64 // id of the first capture that has it
 }
 
 // Capture is a record in a run, and what the run had captured before. Runs share captures: a run points to its last one. It is
@@ -24,12 +26,18 @@ type Capture struct {
 // State is what the machine keeps of one key. It is immutable: a step makes another one, which shares memory with it and takes
 // over what is behind the end of its lists. So of the states that are made of one only one can be used further.
 type State struct {
-	queues   []queue // not empty, by place
-	held     []Match // wait for runs that began before them
-	events   int64   // Seq of the last event
-	captures int64   // id of the last capture
-	moved    int64   // when it was last changed
-	bytes    int     // what encodes it, at most
+	queues    []queue    // not empty, by place
+	held      []Match    // wait for runs that began before them
+	events    int64      // Seq of the last event
+	captures  int64      // id of the last capture
+	moved     int64      // when it was last changed
+	due       int64      // see Due
+	segments  []segment  // captures that are written apart, by their ids
+	tail      []*Capture // the others, by their ids, and some whose runs have ended
+	tailBytes int        // what writes them, at most
+	packed    int64      // captures in segments
+	made      uint64     // number of the last segment
+	kept      int64      // captures in segments when they were last made anew
 }
 
 // queue are the runs that wait at a place, by the record that began them.
