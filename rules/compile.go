@@ -96,25 +96,33 @@ func (r *checkedRule) terms(f func(*term)) {
 
 // reads notes in the streams which paths the rule reads.
 func (r *checkedRule) reads() {
-	for i, in := range r.inputs {
+	for i, paths := range r.paths() {
 		if r.keeps(i) {
-			in.readRow()
+			r.inputs[i].readRow()
 		}
+		for path := range paths {
+			r.inputs[i].read(path)
+		}
+	}
+}
+
+// paths are per input the paths that the rule's expressions read.
+func (r *checkedRule) paths() []map[string]bool {
+	out := make([]map[string]bool, len(r.inputs))
+	for i := range out {
+		out[i] = map[string]bool{}
 	}
 	r.terms(func(t *term) {
 		t.uses(func(t *term) bool {
-			if t.op == opField {
-				if t.input == eventInput {
-					for _, in := range r.inputs {
-						in.read(t.name)
-					}
-				} else {
-					r.inputs[t.input].read(t.name)
+			for i := range out {
+				if t.op == opField && (t.input == i || t.input == eventInput) {
+					out[i][t.name] = true
 				}
 			}
 			return false
 		})
 	})
+	return out
 }
 
 func (r *checkedRule) compile() *Rule {
@@ -126,8 +134,9 @@ func (r *checkedRule) compile() *Rule {
 		Lateness: d.lateness, Priority: d.priority, Order: d.order, Shadow: d.shadow, Tags: d.tags,
 		Pos: d.file.position(d.name),
 	}
+	paths := r.paths()
 	for i, in := range r.inputs {
-		out.Inputs = append(out.Inputs, Input{Alias: r.aliases[i], Stream: in.stream})
+		out.Inputs = append(out.Inputs, Input{Alias: r.aliases[i], Stream: in.stream, Reads: sortedKeys(paths[i])})
 	}
 	if r.each != nil {
 		out.Each = &Each{Alias: r.eachAlias, List: c.expr(r.each), Where: c.expr(r.eachWhere)}
