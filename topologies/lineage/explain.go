@@ -1,0 +1,297 @@
+package lineage
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+	"github.com/millrace-io/millrace/schemas/registry"
+	"github.com/millrace-io/millrace/topologies/kafka"
+)
+
+// Options say where to look, and how far.
+type Options struct {
+	Client   *kafka.Client
+	Registry *registry.Client
+	Rules    *rules.Set
+	App      string // names the dead-letter topics
+	Depth    int    // how many rules back; 0: to the source records
+	Inputs   int    // how many inputs of an aggregate are listed
+	Events   int    // how many events are followed in all
+	Records  int64  // how many records are read at most
+}
+
+// Answer is an event with all that led to it.
+type Answer struct {
+	Event   *Event    `json:"event"`
+	Covered []Covered `json:"read"`
+	Limited bool      `json:"limited,omitempty"` // Options.Records ended the search
+	Cut     bool      `json:"cut,omitempty"`     // Options.Events did
+}
+
+// Explain finds the event with an id, derived or not, and what led to it. The error is a *NotFoundError when no topic of the rules
+// has it.
+func Explain(ctx context.Context, id string, o Options) (*Answer, error) {
+	x := &explainer{options: o, search: newSearch(&o), placed: map[string]bool{}}
+	root, err := x.root(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if root != nil {
+		if err := x.grow(ctx, root); err != nil {
+			return nil, err
+		}
+	}
+	if root, err = x.troubled(ctx, id, root); err != nil {
+		return nil, err
+	}
+	if root == nil {
+		return nil, &NotFoundError{ID: id, Covered: x.search.summary(), Limited: x.search.limited()}
+	}
+	return &Answer{Event: root, Covered: x.search.summary(), Limited: x.search.limited(), Cut: x.cut}, nil
+}
+
+type explainer struct {
+	options Options
+	search  *search
+	placed  map[string]bool // the ids of events that are in the tree
+	cut     bool
+}
+
+// root finds the event itself, among the records of the streams, then among those that came late; nil: it is in none.
+func (x *explainer) root(ctx context.Context, id string) (*Event, error) {
+	streams, late := x.streams()
+	want := map[string]bool{id: true}
+	for _, topics := range [][]string{streams, late} {
+		if err := x.search.find(ctx, want, time.Time{}, topics...); err != nil {
+			return nil, err
+		}
+		if e := x.search.found[id]; e != nil {
+			x.placed[e.id] = true
+			return e.event(), nil
+		}
+	}
+	return nil, nil
+}
+
+// streams are the topics of all streams, those that hold nothing but late records apart.
+func (x *explainer) streams() (topics, late []string) {
+	written := map[string]bool{}
+	for _, r := range x.options.Rules.Rules {
+		for _, rt := range r.Routes {
+			written[rt.Stream.Topic] = true
+		}
+	}
+	for _, r := range x.options.Rules.Rules {
+		if r.Late != nil && !written[r.Late.Topic] && !slices.Contains(late, r.Late.Topic) {
+			late = append(late, r.Late.Topic)
+		}
+	}
+	for _, s := range x.options.Rules.Streams {
+		if !slices.Contains(late, s.Topic) {
+			topics = append(topics, s.Topic)
+		}
+	}
+	return topics, late
+}
+
+// grow follows the events rule by rule, all of the same distance together.
+func (x *explainer) grow(ctx context.Context, root *Event) error {
+	level := []*Event{root}
+	for depth := 0; len(level) > 0; depth++ {
+		for _, e := range level {
+			x.made(e)
+		}
+		if x.options.Depth > 0 && depth >= x.options.Depth {
+			return nil
+		}
+		if err := x.look(ctx, level); err != nil {
+			return err
+		}
+		var next []*Event
+		for _, e := range level {
+			if e.Made == nil {
+				continue
+			}
+			if err := x.attach(ctx, e); err != nil {
+				return err
+			}
+			for _, child := range e.Made.From {
+				if len(x.placed) >= x.options.Events && !x.placed[child.ID] {
+					x.cut = true
+					continue
+				}
+				if child.Above = x.placed[child.ID]; !child.Above {
+					x.placed[child.ID] = true
+					next = append(next, child)
+				}
+			}
+		}
+		level = next
+	}
+	return nil
+}
+
+// look finds the inputs of the events, wherever they are.
+func (x *explainer) look(ctx context.Context, level []*Event) error {
+	type place struct {
+		want   map[string]bool
+		at     time.Time
+		topics []string
+	}
+	places := map[string]*place{}
+	var order []string
+	for _, e := range level {
+		if e.Made == nil {
+			continue
+		}
+		topics := x.sources(e.Made)
+		name := strings.Join(topics, " ")
+		p := places[name]
+		if p == nil {
+			p = &place{want: map[string]bool{}, topics: topics}
+			places[name], order = p, append(order, name)
+		}
+		for _, id := range e.Made.ids {
+			p.want[id] = true
+		}
+		if e.entry != nil && e.entry.Timestamp.After(p.at) {
+			p.at = e.entry.Timestamp.Add(time.Millisecond)
+		}
+	}
+	for _, name := range order {
+		p := places[name]
+		if err := x.search.find(ctx, p.want, p.at, p.topics...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sources are the topics in which the inputs of a rule lie: all, when the loaded rules do not say.
+func (x *explainer) sources(m *Made) []string {
+	var out []string
+	if r := x.options.Rules.Rule(m.Rule); r != nil && m.Current() {
+		for _, in := range r.Inputs {
+			if !slices.Contains(out, in.Stream.Topic) {
+				out = append(out, in.Stream.Topic)
+			}
+		}
+		return out
+	}
+	out, _ = x.streams()
+	return out
+}
+
+// made fills in which rule made the event, as far as the event itself says so.
+func (x *explainer) made(e *Event) {
+	switch {
+	case len(e.past) > 0:
+		last := e.past[len(e.past)-1]
+		e.Made = &Made{Rule: last.Rule, Version: last.RuleVersion, At: timeOf(last.At), Inputs: max(last.Inputs, int64(len(last.EventIDs))), ids: last.EventIDs}
+	case e.entry != nil && e.entry.writer != nil:
+		w := e.entry.writer
+		e.Made = &Made{Rule: w.Name}
+		if w.Rule != "" {
+			e.Made.Rule = w.Rule
+		}
+		e.Made.Rule, _, _ = strings.Cut(e.Made.Rule, "@")
+		if id := e.entry.context.CausationID; id != "" {
+			e.Made.ids = []string{id}
+		}
+	default:
+		return
+	}
+	m := e.Made
+	if r := x.options.Rules.Rule(m.Rule); r != nil {
+		m.Kind, m.Loaded, m.File, m.Line = r.Kind.String(), r.Version, r.Pos.File, r.Pos.Line
+		if m.Version == "" { // nothing says another one
+			m.Version = r.Version
+			m.Notes = append(m.Notes, "the event does not say of which version the rule was, nor what its inputs were: "+e.Stream+" has no lineage")
+		}
+	}
+	if e.entry != nil && e.entry.writer != nil && e.entry.writer.Origin.Stream == m.Rule {
+		m.Due = timeOf(e.entry.writer.Origin.Offset)
+	}
+}
+
+// attach puts the inputs that were found below the event.
+func (x *explainer) attach(ctx context.Context, e *Event) error {
+	m := e.Made
+	var rule *rules.Rule
+	if m.Current() {
+		rule = x.options.Rules.Rule(m.Rule)
+	}
+	if len(m.ids) == 0 {
+		return x.origin(ctx, e)
+	}
+	entries := make([]*entry, len(m.ids))
+	for i, id := range m.ids {
+		entries[i] = x.search.found[id]
+	}
+	if rule != nil && m.Inputs > int64(len(m.ids)) {
+		var err error
+		if entries, err = x.members(ctx, e, rule, entries); err != nil {
+			return err
+		}
+	} else {
+		for _, entry := range entries {
+			if entry != nil {
+				m.Read++
+			}
+		}
+	}
+	for i, entry := range entries {
+		child := &Event{}
+		if entry != nil {
+			child = entry.event()
+		} else {
+			child.ID, child.Problem = m.ids[i], "not found in "+strings.Join(x.sources(m), ", ")
+		}
+		if entry == nil && e.entry != nil && child.ID == e.entry.context.CausationID && len(e.past) > 1 {
+			child.past = e.past[:len(e.past)-1] // what it carried the event carries, too
+		}
+		m.From = append(m.From, child)
+	}
+	if rule != nil {
+		prove(e, rule)
+	}
+	return nil
+}
+
+// origin puts the record below the event that set it off, when nothing says what its inputs were.
+func (x *explainer) origin(ctx context.Context, e *Event) error {
+	if e.entry == nil || e.entry.writer == nil {
+		return nil
+	}
+	o, m := e.entry.writer.Origin, e.Made
+	if e.Deletion {
+		m.Notes = append(m.Notes, "a deletion names no inputs; this source record set it off")
+	}
+	s := x.options.Rules.Stream(o.Stream)
+	if s == nil {
+		return nil
+	}
+	found, err := x.search.at(ctx, s.Topic, o.Offset, o.Key, o.EventID)
+	if err != nil || found == nil {
+		return err
+	}
+	m.From = []*Event{found.event()}
+	return nil
+}
+
+// inputAlias is the name of an input, "" for none.
+func inputAlias(rule *rules.Rule, i int) string {
+	if i < 0 || i >= len(rule.Inputs) {
+		return ""
+	}
+	return rule.Inputs[i].Alias
+}
+
+// eventID is the id that a rule of that version gives what those parts name.
+func eventID(r *rules.Rule, parts ...string) string {
+	return schemas.EventID(append([]string{r.ID, r.Version}, parts...)...)
+}

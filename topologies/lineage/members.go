@@ -1,0 +1,173 @@
+package lineage
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace-io/millrace/processors"
+	"github.com/millrace-io/millrace/rules"
+	"github.com/millrace-io/millrace/schemas"
+	"github.com/millrace-io/millrace/topologies/kafka"
+)
+
+// members finds the records between the first and the last one that an aggregate has added up, which are all that the event names. They
+// are those of the same key that the rule's condition passes, from the first to the last in event time. It gives those that are
+// to be listed, in that order.
+func (x *explainer) members(ctx context.Context, e *Event, rule *rules.Rule, known []*entry) ([]*entry, error) {
+	first, last := known[0], known[len(known)-1]
+	if first == nil || last == nil {
+		e.Made.Notes = append(e.Made.Notes, "the records between the first and the last were not looked for: one of these is gone")
+		return known, nil
+	}
+	entity, ok := entityOf(rule, inputOf(rule, first), first)
+	if !ok {
+		return known, nil
+	}
+	r := &gathering{rule: rule, entity: entity, first: first, last: last}
+	if err := x.gather(ctx, r); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(r.members, (*entry).compare)
+	e.Made.Read = int64(len(r.members))
+	if note := x.tally(e.Made, rule); note != "" {
+		e.Made.Notes = append(e.Made.Notes, note)
+	}
+	if len(r.members) < 2 {
+		return known, nil
+	}
+	if n := max(2, x.options.Inputs); len(r.members) > n {
+		return append(r.members[:n-1:n-1], last), nil
+	}
+	return r.members, nil
+}
+
+// tally says why there are more or fewer records than went in.
+func (x *explainer) tally(m *Made, rule *rules.Rule) string {
+	switch {
+	case m.Read < m.Inputs && x.search.limited():
+		return "reading ended before the others were found: --records says how much may be read"
+	case m.Read < m.Inputs:
+		return fmt.Sprintf("%d of %d are not in the topics any more, or lie far from their time", m.Inputs-m.Read, m.Inputs)
+	case m.Read > m.Inputs && rule.Dedupe != nil:
+		return fmt.Sprintf("%d records of the key and time meet the condition; dedupe dropped some, or they came late", m.Read)
+	case m.Read > m.Inputs:
+		return fmt.Sprintf("%d records of the key and time meet the condition; some came too late", m.Read)
+	}
+	return ""
+}
+
+// gathering is the search for the members of one aggregate.
+type gathering struct {
+	rule        *rules.Rule
+	entity      string
+	first, last *entry
+	members     []*entry
+}
+
+// compare orders records as aggregates do: by event time, then by id.
+func (e *entry) compare(other *entry) int {
+	return cmp.Or(cmp.Compare(e.at, other.at), strings.Compare(e.id, other.id))
+}
+
+// gather reads the topics of the rule around the time from the first to the last record.
+func (x *explainer) gather(ctx context.Context, g *gathering) error {
+	topics := x.sources(&Made{Rule: g.rule.ID, Version: g.rule.Version, Loaded: g.rule.Version})
+	from, until := earlier(g.first.Timestamp, timeOf(g.first.at)), later(g.last.Timestamp, timeOf(g.last.at))
+	slack := time.Duration(g.rule.Lateness) * time.Millisecond
+	for _, in := range g.rule.Inputs {
+		slack = max(slack, time.Duration(in.Stream.OutOfOrder)*time.Millisecond)
+	}
+	lo, err := x.search.center(ctx, from.Add(-slack), topics)
+	if err != nil {
+		return err
+	}
+	hi, err := x.search.center(ctx, until.Add(slack+time.Millisecond), topics)
+	if err != nil {
+		return err
+	}
+	to := kafka.Offsets{}
+	for p := range lo {
+		if lo[p] < x.search.ends[p] {
+			to[p] = x.search.ends[p]
+		}
+	}
+	for _, e := range []*entry{g.first, g.last} { // they count, wherever they lie
+		lo[e.Partition] = min(lo[e.Partition], e.Offset)
+		hi[e.Partition] = max(hi[e.Partition], e.Offset+1)
+	}
+	passed := kafka.Offsets{} // partitions that have come to later records
+	return x.search.scan(ctx, lo, to, func(r *kafka.Record) error {
+		if r.Offset >= hi[r.Partition] && r.Timestamp.After(until.Add(slack)) {
+			if passed[r.Partition] = 1; len(passed) == len(to) {
+				return kafka.ErrStop
+			}
+		}
+		e, err := x.search.reader.open(ctx, x.search.topics[r.Topic], r)
+		if err != nil {
+			return err
+		}
+		if g.takes(e) {
+			g.members = append(g.members, e)
+		}
+		return nil
+	})
+}
+
+// takes reports whether a record is one that the aggregate has added up.
+func (g *gathering) takes(e *entry) bool {
+	if e.compare(g.first) < 0 || e.compare(g.last) > 0 || e.row.IsNull() {
+		return false
+	}
+	for i, in := range g.rule.Inputs {
+		if in.Stream != e.stream {
+			continue
+		}
+		env := enter(g.rule, i, e)
+		if w := g.rule.Condition(i); w != nil && !w.Bool(env) {
+			continue
+		}
+		if entity, ok := entityOf(g.rule, i, e); ok && entity == g.entity {
+			return true
+		}
+	}
+	return false
+}
+
+// enter is the environment in which the rule sees a record of an input.
+func enter(rule *rules.Rule, input int, e *entry) *rules.Env {
+	env := &rules.Env{Records: make([]schemas.Record, len(rule.Inputs)), Key: e.key(), Now: e.at}
+	env.Records[input] = e.row
+	return env
+}
+
+// entityOf is the key under which the rule takes a record of an input.
+func entityOf(rule *rules.Rule, input int, e *entry) (string, bool) {
+	if input < 0 || input >= len(rule.By) || rule.By[input] == nil || rule.Inputs[input].Stream != e.stream || e.row.IsNull() {
+		return "", false
+	}
+	key, err := processors.Entity(rule, &processors.Event{Input: input, Record: e.row, Key: e.key(), Time: e.at}, enter(rule, input, e))
+	return key, err == nil
+}
+
+// inputOf is the first input of the rule whose stream the record is of, -1 for none.
+func inputOf(rule *rules.Rule, e *entry) int {
+	return slices.IndexFunc(rule.Inputs, func(in rules.Input) bool { return in.Stream == e.stream })
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
