@@ -14,48 +14,54 @@ import (
 	"github.com/millrace-io/millrace/topologies/kafka"
 )
 
-// members finds the records between the first and the last one that an aggregate has added up, which are all that the event names. They
-// are those of the same key that the rule's condition passes, from the first to the last in event time. It gives those that are
-// to be listed, in that order.
+// members finds the records between the first and the last one that an aggregate has added up, which are all that the event names: those
+// of the same key that the rule's condition passes. It gives those that are to be listed, in order.
 func (x *explainer) members(ctx context.Context, e *Event, rule *rules.Rule, known []*entry) ([]*entry, error) {
+	note := func(text string) { e.Made.Notes = append(e.Made.Notes, text) }
 	first, last := known[0], known[len(known)-1]
 	if first == nil || last == nil {
-		e.Made.Notes = append(e.Made.Notes, "the records between the first and the last were not looked for: one of these is gone")
+		note("the records between the first and the last were not looked for: one of these is not there any more")
+		return known, nil
+	}
+	if rule.Window == nil && rule.Order == rules.OrderArrival {
+		note("the topics do not tell which records lie between: the rule takes them as they arrive")
 		return known, nil
 	}
 	entity, ok := entityOf(rule, inputOf(rule, first), first)
 	if !ok {
 		return known, nil
 	}
-	r := &gathering{rule: rule, entity: entity, first: first, last: last}
-	if err := x.gather(ctx, r); err != nil {
+	g := &gathering{rule: rule, entity: entity, first: first, last: last}
+	if err := x.gather(ctx, g); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(r.members, (*entry).compare)
-	e.Made.Read = int64(len(r.members))
-	if note := x.tally(e.Made, rule); note != "" {
-		e.Made.Notes = append(e.Made.Notes, note)
+	slices.SortFunc(g.members, g.compare)
+	e.Made.Read = int64(len(g.members))
+	if text := x.tally(e.Made, rule); text != "" {
+		note(text)
 	}
-	if len(r.members) < 2 {
+	if len(g.members) < 2 {
 		return known, nil
 	}
-	if n := max(2, x.options.Inputs); len(r.members) > n {
-		return append(r.members[:n-1:n-1], last), nil
+	if n := max(2, x.options.Inputs); len(g.members) > n {
+		return append(g.members[:n-1:n-1], g.members[len(g.members)-1]), nil
 	}
-	return r.members, nil
+	return g.members, nil
 }
 
-// tally says why there are more or fewer records than went in.
+// tally says why more or fewer records were found than went in.
 func (x *explainer) tally(m *Made, rule *rules.Rule) string {
 	switch {
 	case m.Read < m.Inputs && x.search.limited():
-		return "reading ended before the others were found: --records says how much may be read"
+		return "not all were found before reading ended: --records says how much may be read"
 	case m.Read < m.Inputs:
-		return fmt.Sprintf("%d of %d are not in the topics any more, or lie far from their time", m.Inputs-m.Read, m.Inputs)
+		return fmt.Sprintf("%d of them were found; the others are not in the topics any more, or lie far from their time", m.Read)
 	case m.Read > m.Inputs && rule.Dedupe != nil:
-		return fmt.Sprintf("%d records of the key and time meet the condition; dedupe dropped some, or they came late", m.Read)
+		return fmt.Sprintf("%d were found that it may be made of: dedupe dropped some of them, or they came too late", m.Read)
+	case m.Read > m.Inputs && rule.Window != nil && rule.Window.Kind == rules.Counting:
+		return fmt.Sprintf("%d were found that it may be made of: some of the same time belong to the window beside", m.Read)
 	case m.Read > m.Inputs:
-		return fmt.Sprintf("%d records of the key and time meet the condition; some came too late", m.Read)
+		return fmt.Sprintf("%d were found that it may be made of: some of them came too late", m.Read)
 	}
 	return ""
 }
@@ -68,9 +74,32 @@ type gathering struct {
 	members     []*entry
 }
 
-// compare orders records as aggregates do: by event time, then by id.
-func (e *entry) compare(other *entry) int {
-	return cmp.Or(cmp.Compare(e.at, other.at), strings.Compare(e.id, other.id))
+// compare orders records as the aggregate does whose first and last they are: one without a window by the total order, others by
+// event time, then id.
+func (g *gathering) compare(a, b *entry) int {
+	if g.rule.Window != nil {
+		return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.id, b.id))
+	}
+	p, q := a.position(inputOf(g.rule, a)), b.position(inputOf(g.rule, b))
+	return p.Compare(&q)
+}
+
+// position is the place of the record in the total order of a rule that reads it as that input.
+func (e *entry) position(input int) processors.Position {
+	p := processors.Position{Time: e.at, Input: input, Event: e.id, Local: e.Offset}
+	switch w := e.writer; {
+	case w != nil:
+		p.Stream, p.Key, p.ID, p.Offset, p.Ordinal = w.Origin.Stream, w.Origin.Key, w.Origin.EventID, w.Origin.Offset, w.Ordinal
+		p.Rule = cmp.Or(w.Rule, w.Name)
+	case e.Key == nil:
+		p.Stream, p.Key, p.ID = e.stream.Name, e.key(), e.id
+	default:
+		p.Stream, p.Key, p.Offset = e.stream.Name, e.key(), e.Offset
+	}
+	if p.ID != "" {
+		p.Offset = 0
+	}
+	return p
 }
 
 // gather reads the topics of the rule around the time from the first to the last record.
@@ -119,7 +148,7 @@ func (x *explainer) gather(ctx context.Context, g *gathering) error {
 
 // takes reports whether a record is one that the aggregate has added up.
 func (g *gathering) takes(e *entry) bool {
-	if e.compare(g.first) < 0 || e.compare(g.last) > 0 || e.row.IsNull() {
+	if e.row.IsNull() || g.compare(e, g.first) < 0 || g.compare(e, g.last) > 0 {
 		return false
 	}
 	for i, in := range g.rule.Inputs {
