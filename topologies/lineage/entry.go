@@ -21,8 +21,9 @@ type entry struct {
 	id      string
 	at      int64 // event time, ms
 	context schemas.Context
-	row     schemas.Record // what rules read of it; null for a deletion and what can't be decoded
-	value   json.RawMessage
+	row     schemas.Record  // what rules read of it; null for a deletion and what can't be decoded
+	format  *format         // nil: none can be told
+	body    []byte          // Avro
 	writer  *schemas.Writer // nil: no rule wrote it
 	problem error
 }
@@ -130,25 +131,22 @@ func (d *reader) open(ctx context.Context, s *rules.Stream, r *kafka.Record) (*e
 	if err != nil {
 		return nil, err
 	}
-	e.problem = e.decode(f, body)
+	e.format, e.body = f, body
+	e.problem = e.decode()
 	return e, nil
 }
 
-func (e *entry) decode(f *format, body []byte) error {
-	text, err := f.schema.JSON(body)
-	if err != nil {
-		return err
-	}
-	e.value = text
-	if err := f.context.Decode(body, &e.context); err != nil {
+// decode reads the context and what rules read.
+func (e *entry) decode() error {
+	if err := e.format.context.Decode(e.body, &e.context); err != nil {
 		return err
 	}
 	e.context.EventID = e.id
-	if f.row == nil {
+	if e.format.row == nil {
 		return nil
 	}
 	row := e.stream.Projection.New()
-	if err := f.row.Decode(body, row); err != nil {
+	if err := e.format.row.Decode(e.body, row); err != nil {
 		return err
 	}
 	e.row = row
@@ -174,10 +172,17 @@ func (e *entry) key() string {
 func (e *entry) event() *Event {
 	out := &Event{
 		ID: e.id, Stream: e.stream.Name, Topic: e.Topic, Partition: e.Number, Offset: e.Offset, Key: e.key(),
-		Time: timeOf(e.at), Deletion: e.Value == nil, Fields: fields(e.value), entry: e, past: e.context.Lineage,
+		Time: timeOf(e.at), Deletion: e.Value == nil, entry: e, past: e.context.Lineage,
 	}
-	if e.problem != nil {
-		out.Problem = "the record can't be read: " + e.problem.Error()
+	problem := e.problem
+	if e.format != nil {
+		text, err := e.format.schema.JSON(e.body)
+		if out.Fields = fields(text); err != nil {
+			problem = err
+		}
+	}
+	if problem != nil {
+		out.Problem = "the record can't be read: " + problem.Error()
 	}
 	return out
 }
