@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -119,6 +120,9 @@ func value(raw json.RawMessage) string {
 func (p *lineagePrinter) made(e *lineage.Event, prefix, others string) {
 	m := e.Made
 	p.line(prefix, p.rule(m))
+	if text := p.version(m); text != "" {
+		p.line(prefix, text)
+	}
 	if text := when(e); text != "" {
 		p.line(prefix, text)
 	}
@@ -143,12 +147,7 @@ func (p *lineagePrinter) made(e *lineage.Event, prefix, others string) {
 func (p *lineagePrinter) rule(m *lineage.Made) string {
 	var b strings.Builder
 	b.WriteString("made by " + m.Rule)
-	switch {
-	case m.Loaded == "":
-		fmt.Fprintf(&b, " version %s, which is not among the rules in %s", m.Version, p.dir)
-	case !m.Current():
-		fmt.Fprintf(&b, " version %s; %s has version %s of it", m.Version, p.place(m), m.Loaded)
-	default:
+	if m.Loaded != "" {
 		fmt.Fprintf(&b, " (%s, %s)", m.Kind, p.place(m))
 	}
 	if m.Inputs > 1 {
@@ -161,6 +160,19 @@ func (p *lineagePrinter) rule(m *lineage.Made) string {
 		fmt.Fprintf(&b, ": %s matched none", m.Alone)
 	}
 	return b.String()
+}
+
+// version says why the loaded rule may be another one than the rule that made an event.
+func (p *lineagePrinter) version(m *lineage.Made) string {
+	switch {
+	case m.Current():
+		return ""
+	case m.Loaded == "":
+		return fmt.Sprintf("the rules in %s have no such rule; its version was %s", p.dir, cmp.Or(m.Version, "not written down"))
+	case m.Version == "":
+		return "it does not say which version of the rule it was"
+	}
+	return fmt.Sprintf("it was version %s; the rule has changed since, it is version %s now", m.Version, m.Loaded)
 }
 
 // when says of which time an event is that is not simply that of its inputs.
@@ -179,7 +191,7 @@ func when(e *lineage.Event) string {
 			parts = append(parts, fmt.Sprintf("its result number %d", w.Result))
 		}
 	}
-	if due := e.Made.Due; !due.IsZero() && !due.Equal(e.Time) {
+	if due := e.Made.Due; !due.IsZero() {
 		parts = append(parts, "written when time had come to "+short(due))
 	}
 	return strings.Join(parts, ", ")
@@ -202,7 +214,11 @@ func trouble(t *lineage.Trouble) string {
 	if t.Rule != "" {
 		who = t.Rule + " could not process it"
 	}
-	return fmt.Sprintf("dead letter %s, written %s: %s, %s: %s", where, at(t.At), who, t.Code, t.Error)
+	why := t.Error
+	if !strings.Contains(why, t.Code) {
+		why = t.Code + ": " + why
+	}
+	return fmt.Sprintf("dead letter %s: %s: %s", where, who, why)
 }
 
 // eventJSON is an event with the fields that are to be shown.
@@ -239,11 +255,11 @@ func (f fieldsJSON) MarshalJSON() ([]byte, error) {
 
 // lineageJSON is an answer for programs.
 type lineageJSON struct {
-	*lineage.Answer
 	Event *eventJSON `json:"event"`
+	*lineage.Answer
 }
 
-func (p *lineagePrinter) json(a *lineage.Answer) lineageJSON { return lineageJSON{a, p.node(a.Event)} }
+func (p *lineagePrinter) json(a *lineage.Answer) lineageJSON { return lineageJSON{p.node(a.Event), a} }
 
 func (p *lineagePrinter) node(e *lineage.Event) *eventJSON {
 	out := &eventJSON{Event: e, Fields: fieldsJSON(p.shown(e))}

@@ -39,8 +39,8 @@ type Field struct {
 // Made says how an event was made.
 type Made struct {
 	Rule    string    `json:"rule"`
-	Kind    string    `json:"kind,omitempty"` // of the loaded rule
-	Version string    `json:"version,omitempty"`
+	Kind    string    `json:"kind,omitempty"`           // of the loaded rule
+	Version string    `json:"version,omitempty"`        // "": the event does not say
 	Loaded  string    `json:"loaded_version,omitempty"` // "": the loaded rules have no such rule
 	File    string    `json:"file,omitempty"`           // of the loaded rule
 	Line    int       `json:"line,omitempty"`
@@ -48,13 +48,12 @@ type Made struct {
 	Window  *Window   `json:"window,omitempty"`
 	Alone   string    `json:"unmatched,omitempty"` // the input whose record matched no other
 	Element int       `json:"element,omitempty"`   // of the list that the rule takes apart, from 1
-	Due     time.Time `json:"due,omitzero"`        // the deadline that brought it, for one that no record did
+	Due     time.Time `json:"due,omitzero"`        // the deadline that brought it, if that is not its own time
 	Inputs  int64     `json:"inputs"`              // how many records went in; 0: not known
 	Read    int64     `json:"inputs_found"`        // of those
+	IDs     []string  `json:"event_ids,omitempty"` // those that the event names: all, or the first and the last of an aggregate
 	From    []*Event  `json:"from,omitempty"`      // some of them, at least the first and the last
 	Notes   []string  `json:"notes,omitempty"`
-
-	ids []string
 }
 
 // Current reports whether the loaded rules have the rule as it was.
@@ -106,7 +105,7 @@ func (e *NotFoundError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no event %s in these topics:", e.ID)
 	for _, c := range e.Covered {
-		fmt.Fprintf(&b, "\n  %s: %s", c.Topic, c.text())
+		fmt.Fprintf(&b, "\n  %s: %s", c.Topic, c.text(e.Limited))
 	}
 	if e.Limited {
 		b.WriteString("\nnot all was read: --records says how much may be")
@@ -114,10 +113,12 @@ func (e *NotFoundError) Error() string {
 	return b.String()
 }
 
-func (c *Covered) text() string {
+func (c *Covered) text(limited bool) string {
 	switch {
 	case c.Missing:
 		return "does not exist"
+	case c.Records == 0 && limited:
+		return "not read"
 	case c.Records == 0:
 		return "empty"
 	case c.Records == 1:

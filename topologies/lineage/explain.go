@@ -155,7 +155,7 @@ func (x *explainer) look(ctx context.Context, level []*Event) error {
 			p = &place{want: map[string]bool{}, topics: topics}
 			places[name], order = p, append(order, name)
 		}
-		for _, id := range e.Made.ids {
+		for _, id := range e.Made.IDs {
 			p.want[id] = true
 		}
 		if e.entry != nil && e.entry.Timestamp.After(p.at) {
@@ -191,7 +191,7 @@ func (x *explainer) made(e *Event) {
 	switch {
 	case len(e.past) > 0:
 		last := e.past[len(e.past)-1]
-		e.Made = &Made{Rule: last.Rule, Version: last.RuleVersion, At: timeOf(last.At), Inputs: max(last.Inputs, int64(len(last.EventIDs))), ids: last.EventIDs}
+		e.Made = &Made{Rule: last.Rule, Version: last.RuleVersion, At: timeOf(last.At), Inputs: max(last.Inputs, int64(len(last.EventIDs))), IDs: last.EventIDs}
 	case e.entry != nil && e.entry.writer != nil:
 		w := e.entry.writer
 		e.Made = &Made{Rule: w.Name}
@@ -200,7 +200,7 @@ func (x *explainer) made(e *Event) {
 		}
 		e.Made.Rule, _, _ = strings.Cut(e.Made.Rule, "@")
 		if id := e.entry.context.CausationID; id != "" {
-			e.Made.ids = []string{id}
+			e.Made.IDs = []string{id}
 		}
 	default:
 		return
@@ -208,12 +208,8 @@ func (x *explainer) made(e *Event) {
 	m := e.Made
 	if r := x.options.Rules.Rule(m.Rule); r != nil {
 		m.Kind, m.Loaded, m.File, m.Line = r.Kind.String(), r.Version, r.Pos.File, r.Pos.Line
-		if m.Version == "" { // nothing says another one
-			m.Version = r.Version
-			m.Notes = append(m.Notes, "the event does not say of which version the rule was, nor what its inputs were: "+e.Stream+" has no lineage")
-		}
 	}
-	if e.entry != nil && e.entry.writer != nil && e.entry.writer.Origin.Stream == m.Rule {
+	if e.entry != nil && e.entry.writer != nil && e.entry.writer.Origin.Stream == m.Rule && e.entry.writer.Origin.Offset != e.entry.at {
 		m.Due = timeOf(e.entry.writer.Origin.Offset)
 	}
 }
@@ -225,14 +221,14 @@ func (x *explainer) attach(ctx context.Context, e *Event) error {
 	if m.Current() {
 		rule = x.options.Rules.Rule(m.Rule)
 	}
-	if len(m.ids) == 0 {
+	if len(m.IDs) == 0 {
 		return x.origin(ctx, e)
 	}
-	entries := make([]*entry, len(m.ids))
-	for i, id := range m.ids {
+	entries := make([]*entry, len(m.IDs))
+	for i, id := range m.IDs {
 		entries[i] = x.search.found[id]
 	}
-	if rule != nil && m.Inputs > int64(len(m.ids)) {
+	if rule != nil && m.Inputs > int64(len(m.IDs)) {
 		var err error
 		if entries, err = x.members(ctx, e, rule, entries); err != nil {
 			return err
@@ -249,7 +245,7 @@ func (x *explainer) attach(ctx context.Context, e *Event) error {
 		if entry != nil {
 			child = entry.event()
 		} else {
-			child.ID, child.Problem = m.ids[i], "not found in "+strings.Join(x.sources(m), ", ")
+			child.ID, child.Problem = m.IDs[i], "not found in "+strings.Join(x.sources(m), ", ")
 		}
 		if entry == nil && e.entry != nil && child.ID == e.entry.context.CausationID && len(e.past) > 1 {
 			child.past = e.past[:len(e.past)-1] // what it carried the event carries, too
@@ -268,18 +264,21 @@ func (x *explainer) origin(ctx context.Context, e *Event) error {
 		return nil
 	}
 	o, m := e.entry.writer.Origin, e.Made
-	if e.Deletion {
-		m.Notes = append(m.Notes, "a deletion names no inputs; this source record set it off")
-	}
 	s := x.options.Rules.Stream(o.Stream)
 	if s == nil {
+		m.Notes = append(m.Notes, "it does not say what its inputs were")
 		return nil
 	}
+	m.Notes = append(m.Notes, "it does not say what its inputs were; this source record set it off")
 	found, err := x.search.at(ctx, s.Topic, o.Offset, o.Key, o.EventID)
 	if err != nil || found == nil {
 		return err
 	}
 	m.From = []*Event{found.event()}
+	if r := x.options.Rules.Rule(m.Rule); r != nil && r.Kind == rules.Transform && made(e, r) {
+		m.Version, m.Inputs, m.Read, m.Notes = r.Version, 1, 1, nil
+		prove(e, r)
+	}
 	return nil
 }
 

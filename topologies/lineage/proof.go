@@ -50,13 +50,28 @@ func element(e *Event, rule *rules.Rule) {
 	if rule.Each == nil || len(e.Made.From) != 1 {
 		return
 	}
-	from := e.Made.From[0]
 	for i := range mostElements {
-		if eventID(rule, from.Key, from.ID, strconv.Itoa(i)) == e.ID {
+		if nth(e, rule, i) {
 			e.Made.Element = i + 1
 			return
 		}
 	}
+}
+
+// made reports whether the loaded version of a transform has made the event of the one below it.
+func made(e *Event, rule *rules.Rule) bool {
+	for i := 0; i == 0 || rule.Each != nil && i < mostElements; i++ {
+		if nth(e, rule, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// nth reports whether the event is the n-th result, from 0, of the one below it.
+func nth(e *Event, rule *rules.Rule, n int) bool {
+	from := e.Made.From[0]
+	return eventID(rule, from.Key, from.ID, strconv.Itoa(n)) == e.ID
 }
 
 // alone finds which input the record of a result is of that has matched none.

@@ -71,14 +71,21 @@ func (s *search) bounds(ctx context.Context, topics []string) error {
 	return nil
 }
 
-// find looks for the records of ids in topics, first around a time, then farther and farther from it; the zero time is the end.
-// What it finds is in s.found. It ends early when so much has been read as may be.
+// find looks for the records of ids in topics, around a time. What it finds is in s.found.
 func (s *search) find(ctx context.Context, want map[string]bool, at time.Time, topics ...string) error {
 	open := maps.Clone(want)
 	for id := range s.found {
 		delete(open, id)
 	}
-	if len(open) == 0 {
+	return s.outward(ctx, at, topics, func() bool { return len(open) == 0 }, func(r *kafka.Record) error {
+		return s.match(ctx, open, r)
+	})
+}
+
+// outward hands over the records of topics, first those around a time, then farther and farther from it, until it is done or so much has been
+// read as may be. The zero time is the end.
+func (s *search) outward(ctx context.Context, at time.Time, topics []string, done func() bool, each func(*kafka.Record) error) error {
+	if done() || s.limited() {
 		return nil
 	}
 	lo, err := s.center(ctx, at, topics)
@@ -86,10 +93,7 @@ func (s *search) find(ctx context.Context, want map[string]bool, at time.Time, t
 		return err
 	}
 	hi := maps.Clone(lo)
-	each := func(r *kafka.Record) error {
-		return s.match(ctx, open, r)
-	}
-	for size := int64(firstStep); len(open) > 0 && !s.limited(); size *= stepGrowth {
+	for size := int64(firstStep); !done() && !s.limited(); size *= stepGrowth {
 		before, after, more := maps.Clone(lo), maps.Clone(hi), false
 		for p := range lo {
 			before[p] = max(s.starts[p], lo[p]-size)
@@ -102,7 +106,7 @@ func (s *search) find(ctx context.Context, want map[string]bool, at time.Time, t
 		if err := s.scan(ctx, before, lo, each); err != nil {
 			return err
 		}
-		if len(open) > 0 {
+		if !done() {
 			if err := s.scan(ctx, hi, after, each); err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package lineage
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strconv"
@@ -32,18 +33,20 @@ func (x *explainer) troubled(ctx context.Context, id string, e *Event) (*Event, 
 	return e, nil
 }
 
-// lateIn looks for the event in a stream of late records.
+// lateIn looks for the event in a stream of late records, which lie there as they came.
 func (x *explainer) lateIn(ctx context.Context, topic string, e *Event) error {
-	known := x.search.found
-	x.search.found = map[string]*entry{}
-	defer func() { x.search.found = known }()
-	if err := x.search.find(ctx, map[string]bool{e.ID: true}, time.Time{}, topic); err != nil {
-		return err
+	if e.entry == nil {
+		return nil
 	}
-	if r := x.search.found[e.ID]; r != nil {
-		e.Troubles = append(e.Troubles, x.lateness(r.Record)...)
-	}
-	return nil
+	var copied *kafka.Record
+	return x.search.outward(ctx, e.entry.Timestamp, []string{topic}, func() bool { return copied != nil }, func(r *kafka.Record) error {
+		if !r.Timestamp.Equal(e.entry.Timestamp) || !bytes.Equal(r.Key, e.entry.Key) || !bytes.Equal(r.Value, e.entry.Value) {
+			return nil
+		}
+		copied = r
+		e.Troubles = append(e.Troubles, x.lateness(r)...)
+		return kafka.ErrStop
+	})
 }
 
 // lateness says for which rules a record in a stream of late records may have come too late.
