@@ -26,6 +26,9 @@ const lineWidth = 110
 
 func (p *lineagePrinter) print(a *lineage.Answer) error {
 	p.event(a.Event, "", "")
+	if a.Event.Made == nil && a.Event.Problem == "" {
+		p.line("  ", "a source record: no rule made it")
+	}
 	switch {
 	case a.Limited:
 		p.line("", "not everything was read: --records says how much may be")
@@ -170,7 +173,7 @@ func (p *lineagePrinter) version(m *lineage.Made) string {
 	case m.Loaded == "":
 		return fmt.Sprintf("the rules in %s have no such rule; its version was %s", p.dir, cmp.Or(m.Version, "not written down"))
 	case m.Version == "":
-		return "it does not say which version of the rule it was"
+		return "it does not say which version of the rule that was"
 	}
 	return fmt.Sprintf("it was version %s; the rule has changed since, it is version %s now", m.Version, m.Loaded)
 }

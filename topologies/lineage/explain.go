@@ -35,7 +35,7 @@ type Answer struct {
 // Explain finds the event with an id, derived or not, and what led to it. The error is a *NotFoundError when no topic of the rules
 // has it.
 func Explain(ctx context.Context, id string, o Options) (*Answer, error) {
-	x := &explainer{options: o, search: newSearch(&o), placed: map[string]bool{}}
+	x := &explainer{options: o, search: newSearch(&o), placed: map[string]*Event{}}
 	root, err := x.root(ctx, id)
 	if err != nil {
 		return nil, err
@@ -44,6 +44,7 @@ func Explain(ctx context.Context, id string, o Options) (*Answer, error) {
 		if err := x.grow(ctx, root); err != nil {
 			return nil, err
 		}
+		x.settle(root, map[string]bool{})
 	}
 	if root, err = x.troubled(ctx, id, root); err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ func Explain(ctx context.Context, id string, o Options) (*Answer, error) {
 type explainer struct {
 	options Options
 	search  *search
-	placed  map[string]bool // the ids of events that are in the tree
+	placed  map[string]*Event // by id: where an event is followed
 	cut     bool
 }
 
@@ -70,8 +71,9 @@ func (x *explainer) root(ctx context.Context, id string) (*Event, error) {
 			return nil, err
 		}
 		if e := x.search.found[id]; e != nil {
-			x.placed[e.id] = true
-			return e.event(), nil
+			root := e.event()
+			x.placed[root.ID] = root
+			return root, nil
 		}
 	}
 	return nil, nil
@@ -120,12 +122,13 @@ func (x *explainer) grow(ctx context.Context, root *Event) error {
 				return err
 			}
 			for _, child := range e.Made.From {
-				if len(x.placed) >= x.options.Events && !x.placed[child.ID] {
+				switch {
+				case x.placed[child.ID] != nil:
+					child.Above = true
+				case len(x.placed) >= x.options.Events:
 					x.cut = true
-					continue
-				}
-				if child.Above = x.placed[child.ID]; !child.Above {
-					x.placed[child.ID] = true
+				default:
+					x.placed[child.ID] = child
 					next = append(next, child)
 				}
 			}
@@ -133,6 +136,25 @@ func (x *explainer) grow(ctx context.Context, root *Event) error {
 		level = next
 	}
 	return nil
+}
+
+// settle sees to it that an event that is there several times is explained where it comes first for a reader, who goes down the tree, not where
+// it was followed first.
+func (x *explainer) settle(e *Event, seen map[string]bool) {
+	if e.Above = seen[e.ID]; e.Above {
+		e.Made = nil
+		return
+	}
+	seen[e.ID] = true
+	if p := x.placed[e.ID]; p != nil {
+		e.Made = p.Made
+	}
+	if e.Made == nil {
+		return
+	}
+	for _, child := range e.Made.From {
+		x.settle(child, seen)
+	}
 }
 
 // look finds the inputs of the events, wherever they are.
@@ -228,7 +250,7 @@ func (x *explainer) attach(ctx context.Context, e *Event) error {
 	for i, id := range m.IDs {
 		entries[i] = x.search.found[id]
 	}
-	if rule != nil && m.Inputs > int64(len(m.IDs)) {
+	if rule != nil && rule.Kind == rules.Aggregation && m.Inputs > int64(len(m.IDs)) {
 		var err error
 		if entries, err = x.members(ctx, e, rule, entries); err != nil {
 			return err
@@ -258,28 +280,44 @@ func (x *explainer) attach(ctx context.Context, e *Event) error {
 	return nil
 }
 
-// origin puts the record below the event that set it off, when nothing says what its inputs were.
+// origin puts the record below the event that set it off, when nothing says what its inputs were, and below a deletion the row that
+// it ends.
 func (x *explainer) origin(ctx context.Context, e *Event) error {
 	if e.entry == nil || e.entry.writer == nil {
 		return nil
 	}
 	o, m := e.entry.writer.Origin, e.Made
+	m.Notes = append(m.Notes, "it does not say what its inputs were")
+	if e.Deletion {
+		was, err := x.search.former(ctx, e.entry)
+		if err != nil {
+			return err
+		}
+		m.add(was, "former row")
+	}
 	s := x.options.Rules.Stream(o.Stream)
 	if s == nil {
-		m.Notes = append(m.Notes, "it does not say what its inputs were")
 		return nil
 	}
-	m.Notes = append(m.Notes, "it does not say what its inputs were; this source record set it off")
-	found, err := x.search.at(ctx, s.Topic, o.Offset, o.Key, o.EventID)
-	if err != nil || found == nil {
+	cause, err := x.search.at(ctx, s.Topic, o.Offset, o.Key, o.EventID)
+	if err != nil {
 		return err
 	}
-	m.From = []*Event{found.event()}
-	if r := x.options.Rules.Rule(m.Rule); r != nil && r.Kind == rules.Transform && made(e, r) {
+	m.add(cause, "set off by")
+	if r := x.options.Rules.Rule(m.Rule); r != nil && r.Kind == rules.Transform && len(m.From) == 1 && made(e, r) {
 		m.Version, m.Inputs, m.Read, m.Notes = r.Version, 1, 1, nil
 		prove(e, r)
 	}
 	return nil
+}
+
+// add puts an event below, unless it was not found.
+func (m *Made) add(e *entry, as string) {
+	if e != nil {
+		child := e.event()
+		child.As = as
+		m.From = append(m.From, child)
+	}
 }
 
 // inputAlias is the name of an input, "" for none.

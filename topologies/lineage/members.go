@@ -31,21 +31,18 @@ func (x *explainer) members(ctx context.Context, e *Event, rule *rules.Rule, kno
 	if !ok {
 		return known, nil
 	}
-	g := &gathering{rule: rule, entity: entity, first: first, last: last}
+	g := &gathering{rule: rule, entity: entity, first: first, last: last, most: max(2, x.options.Inputs)}
 	if err := x.gather(ctx, g); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(g.members, g.compare)
-	e.Made.Read = int64(len(g.members))
+	e.Made.Read = g.count
 	if text := x.tally(e.Made, rule); text != "" {
 		note(text)
 	}
-	if len(g.members) < 2 {
+	if g.count < 2 {
 		return known, nil
 	}
-	if n := max(2, x.options.Inputs); len(g.members) > n {
-		return append(g.members[:n-1:n-1], g.members[len(g.members)-1]), nil
-	}
+	g.shorten()
 	return g.members, nil
 }
 
@@ -71,7 +68,30 @@ type gathering struct {
 	rule        *rules.Rule
 	entity      string
 	first, last *entry
-	members     []*entry
+	most        int      // members that are to be listed
+	count       int64    // of all members
+	members     []*entry // those that may be listed
+}
+
+// spare is how many members more than are to be listed are kept before the others are dropped.
+const spare = 1000
+
+// add counts a member.
+func (g *gathering) add(e *entry) {
+	g.count++
+	if g.members = append(g.members, e); len(g.members) > g.most+spare {
+		g.shorten()
+	}
+}
+
+// shorten leaves the members that are to be listed, in order: the first ones and the last.
+func (g *gathering) shorten() {
+	slices.SortFunc(g.members, g.compare)
+	if n := len(g.members); n > g.most {
+		g.members[g.most-1] = g.members[n-1]
+		clear(g.members[g.most:])
+		g.members = g.members[:g.most]
+	}
 }
 
 // compare orders records as the aggregate does whose first and last they are: one without a window by the total order, others by
@@ -140,7 +160,7 @@ func (x *explainer) gather(ctx context.Context, g *gathering) error {
 			return err
 		}
 		if g.takes(e) {
-			g.members = append(g.members, e)
+			g.add(e)
 		}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package lineage
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -206,6 +207,29 @@ func (s *search) at(ctx context.Context, topic string, offset int64, key, id str
 		return nil
 	})
 	return out, err
+}
+
+// former finds the record of the same key before one, nil for none: its row before that.
+func (s *search) former(ctx context.Context, e *entry) (*entry, error) {
+	var last *kafka.Record
+	p := e.Partition
+	for hi, size := e.Offset, int64(firstStep); last == nil && hi > s.starts[p] && !s.limited(); size *= stepGrowth {
+		lo := max(s.starts[p], hi-size)
+		err := s.scan(ctx, kafka.Offsets{p: lo}, kafka.Offsets{p: hi}, func(r *kafka.Record) error {
+			if bytes.Equal(r.Key, e.Key) {
+				last = r
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		hi = lo
+	}
+	if last == nil {
+		return nil, nil
+	}
+	return s.reader.open(ctx, e.stream, last)
 }
 
 // summary lists what was read.
