@@ -112,7 +112,7 @@ func windowed(e *Event, rule *rules.Rule) {
 		}
 		return
 	}
-	for _, c := range candidates(rule.Window, first.at, last.at) {
+	for _, c := range candidates(rule.Window, first.at, last.at, e.Made.Due.UnixMilli()-rule.Lateness) {
 		for n := int64(1); n <= mostResults; n++ {
 			if eventID(rule, entity, text(c[0]), text(c[1]), text(n)) == e.ID {
 				closed := rule.Window.Kind == rules.Session || rule.Window.Kind == rules.Sliding
@@ -133,8 +133,8 @@ func ends(m *Made) (first, last *entry) {
 	return m.From[0].entry, m.From[len(m.From)-1].entry
 }
 
-// candidates are the windows, start and end, that can hold records from first to last.
-func candidates(w *rules.Window, first, last int64) [][2]int64 {
+// candidates are the windows, start and end, that can hold records from first to last, and are closed from a certain time on.
+func candidates(w *rules.Window, first, last, closed int64) [][2]int64 {
 	var out [][2]int64
 	switch w.Kind {
 	case rules.Tumbling, rules.Hopping:
@@ -143,11 +143,8 @@ func candidates(w *rules.Window, first, last int64) [][2]int64 {
 		}
 	case rules.Session:
 		out = append(out, [2]int64{first, last})
-	case rules.Sliding: // up to its last record, or after a record that has just left it
-		out = append(out, [2]int64{last - w.Size, last})
-		for start := first; start > max(last-w.Size-1, first-mostElements/10); start-- {
-			out = append(out, [2]int64{start, start + w.Size})
-		}
+	case rules.Sliding: // up to its last record, or one that a record has just left, which only the deadline tells
+		out = append(out, [2]int64{last - w.Size, last}, [2]int64{closed - 1 - w.Size, closed - 1})
 	default:
 	}
 	return out
