@@ -50,19 +50,14 @@ type format struct {
 
 // format finds the schema of a value and the Avro behind its frame. A *problemError is the record's fault.
 func (d *reader) format(ctx context.Context, s *rules.Stream, value []byte) (*format, []byte, error) {
-	var id int32
-	body, schema, err := value, s.Schema, error(nil)
-	if s.Format == rules.FormatJSON {
-		body, err = s.Schema.FromJSON(value)
-	} else {
-		id, body, err = schemas.Frame(value)
-	}
+	id, body, err := unframe(s, value)
 	if err != nil {
 		return nil, nil, &problemError{err}
 	}
 	if f := d.formats[formatKey{s, id}]; f != nil {
 		return f, body, nil
 	}
+	schema := s.Schema
 	if id != 0 {
 		if schema, err = d.registry.ByID(ctx, id); errors.Is(err, registry.ErrUnavailable) || ctx.Err() != nil {
 			return nil, nil, err
@@ -79,6 +74,15 @@ func (d *reader) format(ctx context.Context, s *rules.Stream, value []byte) (*fo
 	}
 	d.formats[formatKey{s, id}] = f
 	return f, body, nil
+}
+
+// unframe gives the id of a value's schema, 0 for JSON, and its Avro.
+func unframe(s *rules.Stream, value []byte) (id int32, body []byte, err error) {
+	if s.Format == rules.FormatJSON {
+		body, err = s.Schema.FromJSON(value)
+		return 0, body, err
+	}
+	return schemas.Frame(value)
 }
 
 // problemError is why a record can't be read.

@@ -213,7 +213,8 @@ func (x *explainer) made(e *Event) {
 	switch {
 	case len(e.past) > 0:
 		last := e.past[len(e.past)-1]
-		e.Made = &Made{Rule: last.Rule, Version: last.RuleVersion, At: timeOf(last.At), Inputs: max(last.Inputs, int64(len(last.EventIDs))), IDs: last.EventIDs}
+		e.Made = &Made{Rule: last.Rule, Version: last.RuleVersion, At: timeOf(last.At), IDs: last.EventIDs}
+		e.Made.Inputs = max(last.Inputs, int64(len(last.EventIDs)))
 	case e.entry != nil && e.entry.writer != nil:
 		w := e.entry.writer
 		e.Made = &Made{Rule: w.Name}

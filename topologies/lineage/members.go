@@ -138,15 +138,15 @@ func (x *explainer) gather(ctx context.Context, g *gathering) error {
 	if err != nil {
 		return err
 	}
+	for _, e := range []*entry{g.first, g.last} { // they count, wherever they lie
+		lo[e.Partition] = min(lo[e.Partition], e.Offset)
+		hi[e.Partition] = max(hi[e.Partition], e.Offset+1)
+	}
 	to := kafka.Offsets{}
 	for p := range lo {
 		if lo[p] < x.search.ends[p] {
 			to[p] = x.search.ends[p]
 		}
-	}
-	for _, e := range []*entry{g.first, g.last} { // they count, wherever they lie
-		lo[e.Partition] = min(lo[e.Partition], e.Offset)
-		hi[e.Partition] = max(hi[e.Partition], e.Offset+1)
 	}
 	passed := kafka.Offsets{} // partitions that have come to later records
 	return x.search.scan(ctx, lo, to, func(r *kafka.Record) error {

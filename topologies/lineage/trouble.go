@@ -21,8 +21,8 @@ func (x *explainer) troubled(ctx context.Context, id string, e *Event) (*Event, 
 	if err != nil || e == nil {
 		return e, err
 	}
-	if slices.Contains(late, e.Topic) {
-		e.Troubles = append(e.Troubles, x.lateness(&kafka.Record{Partition: kafka.Partition{Topic: e.Topic, Number: e.Partition}, Offset: e.Offset, Timestamp: e.Time})...)
+	if e.entry != nil && slices.Contains(late, e.Topic) {
+		e.Troubles = append(e.Troubles, x.lateness(e.entry.Record)...)
 		return e, nil
 	}
 	for _, topic := range late {
