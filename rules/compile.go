@@ -126,35 +126,50 @@ func (r *checkedRule) written() []*term {
 
 // reads notes in the streams which paths the rule reads.
 func (r *checkedRule) reads() {
-	for i, in := range r.inputs {
+	for i, paths := range r.paths() {
 		if r.keeps(i) {
-			in.readRow()
+			r.inputs[i].readRow()
 		}
-	}
-	readPaths(r.read(), r.inputs)
-	readPaths(r.written(), r.recorded())
-	if d := r.detect; d != nil {
-		readPaths(d.conditions(), r.recorded())
-		if d.timeouts != nil {
-			readPaths(d.timeouts.written(), r.recorded())
+		for path := range paths {
+			r.inputs[i].read(path)
 		}
 	}
 }
 
-// readPaths notes in the streams of records which paths terms read of them.
-func readPaths(terms []*term, records []*streamDecl) {
+// paths are per input the paths that the rule's expressions read.
+func (r *checkedRule) paths() []map[string]bool {
+	out := make([]map[string]bool, len(r.inputs))
+	for i := range out {
+		out[i] = map[string]bool{}
+	}
+	stages := out
+	if r.detect != nil {
+		stages = nil
+		for _, s := range r.detect.stages {
+			stages = append(stages, out[slices.Index(r.inputs, s.stream)])
+		}
+	}
+	readPaths(r.read(), out)
+	readPaths(r.written(), stages)
+	if d := r.detect; d != nil {
+		readPaths(d.conditions(), stages)
+		if d.timeouts != nil {
+			readPaths(d.timeouts.written(), stages)
+		}
+	}
+	return out
+}
+
+// readPaths notes which paths terms read of each of their records.
+func readPaths(terms []*term, records []map[string]bool) {
 	for _, t := range terms {
 		if t == nil {
 			continue
 		}
 		t.uses(func(t *term) bool {
-			if t.op == opField {
-				if t.input == eventInput {
-					for _, in := range records {
-						in.read(t.name)
-					}
-				} else {
-					records[t.input].read(t.name)
+			for i := range records {
+				if t.op == opField && (t.input == i || t.input == eventInput) {
+					records[i][t.name] = true
 				}
 			}
 			return false
@@ -171,8 +186,9 @@ func (r *checkedRule) compile() *Rule {
 		Lateness: d.lateness, Priority: d.priority, Order: d.order, Shadow: d.shadow, Tags: d.tags,
 		Pos: d.file.position(d.name),
 	}
+	paths := r.paths()
 	for i, in := range r.inputs {
-		out.Inputs = append(out.Inputs, Input{Alias: r.aliases[i], Stream: in.stream})
+		out.Inputs = append(out.Inputs, Input{Alias: r.aliases[i], Stream: in.stream, Reads: sortedKeys(paths[i])})
 	}
 	if r.each != nil {
 		out.Each = &Each{Alias: r.eachAlias, List: c.expr(r.each), Where: c.expr(r.eachWhere)}

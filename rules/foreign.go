@@ -96,10 +96,10 @@ func (r *checkedRule) compileForeign(app string) (rule *Rule, parts []*Rule, err
 	ask.By, ask.Keys, ask.Rekey, ask.KeyName = []*Expr{byLeft}, []string{leftName}, []bool{false}, leftName
 
 	answer := r.part(rule, Answering, answers)
-	answer.Inputs = []Input{{leftAlias, asks.stream}, rule.Inputs[1]}
+	answer.Inputs = []Input{{Alias: leftAlias, Stream: asks.stream}, rule.Inputs[1]}
 	answer.By, answer.Keys, answer.Rekey, answer.KeyName = []*Expr{asks.own(0), byRight}, []string{"ask", rightName}, []bool{false, false}, rightName
 
-	rule.Inputs = []Input{rule.Inputs[0], {rightAlias, answers.stream}}
+	rule.Inputs = []Input{rule.Inputs[0], {Alias: rightAlias, Stream: answers.stream}}
 	rule.By, rule.Keys, rule.Rekey, rule.KeyName = []*Expr{byLeft, answers.own(1)}, []string{leftName, "row"}, []bool{false, false}, leftName
 	for _, p := range []*Rule{rule, ask, answer} {
 		p.Version, p.Fingerprint = digest([]string{rule.Version, p.ID}), digest([]string{rule.Fingerprint, "foreign"})

@@ -410,6 +410,7 @@ type Within struct{ Before, After int64 }
 type Input struct {
 	Alias  string
 	Stream *Stream
+	Reads  []string // the paths that the rule's expressions read, sorted
 }
 
 // Each is a flat-map: one result per element of a list.

@@ -69,7 +69,7 @@ func newRoot(sh *shell) (root *cobra.Command, started func() bool) {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%w\nSee %s --help", err, c.CommandPath())
 	})
-	root.AddCommand(runCommand(sh), devCommand(sh), checkCommand(sh), produceCommand(sh), tailCommand(sh), topicsCommand(sh), schemasCommand(sh), tableCommand(sh), graphCommand(sh), versionCommand(sh))
+	root.AddCommand(runCommand(sh), devCommand(sh), checkCommand(sh), produceCommand(sh), tailCommand(sh), explainCommand(sh), topicsCommand(sh), schemasCommand(sh), tableCommand(sh), graphCommand(sh), versionCommand(sh))
 	return root, func() bool { return began }
 }
 
