@@ -129,8 +129,9 @@ func newForeignParts(t testing.TB, set *rules.Set) *foreignParts {
 			p.asks, p.asked = player, codec
 		case rules.Answering:
 			p.answers, p.replied = player, codec
-		default:
+		case rules.ForeignJoining:
 			p.joins, p.joined = player, codec
+		default: // keeps a table to be read
 		}
 	}
 	return p

@@ -99,7 +99,7 @@ func sound(t *testing.T, set *rules.Set) {
 		soundJoin(t, r)
 		soundDetect(t, r)
 		w := r.Window
-		if w == nil && (r.Join != nil || r.Detect != nil) {
+		if w == nil && (r.Join != nil || r.Detect != nil || r.Lookups != nil) {
 			continue
 		}
 		if w == nil {
@@ -133,10 +133,14 @@ func sound(t *testing.T, set *rules.Set) {
 func soundJoin(t *testing.T, r *rules.Rule) {
 	t.Helper()
 	j := r.Join
-	if (j != nil) != (r.Kind == rules.Joining) {
+	tables := r.Kind == rules.TableJoining || r.Kind == rules.ForeignJoining
+	if (j != nil) != (r.Kind == rules.Joining || tables) {
 		t.Errorf("%s: %v with join %+v", r.ID, r.Kind, j)
 	}
-	if j == nil {
+	if tables && (j.Within != nil || len(j.Where) != 2 || len(j.Reads) != 2 || len(r.Inputs) != 2 || (j.Foreign != nil) != (j.Second != nil) || (j.Foreign != nil) != (r.Kind == rules.ForeignJoining)) {
+		t.Errorf("%s: join of tables %+v of %d inputs", r.ID, j, len(r.Inputs))
+	}
+	if j == nil || tables {
 		return
 	}
 	n := len(r.Inputs)

@@ -30,7 +30,7 @@ func (s *Set) keepers(streams map[string]*streamDecl) {
 		if r, _ := s.Keeper(st); st.Table == nil || r != nil {
 			continue
 		}
-		s.Rules = append(s.Rules, streams[st.Name].keeper())
+		s.parts = append(s.parts, streams[st.Name].keeper())
 	}
 }
 

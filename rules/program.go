@@ -12,14 +12,15 @@ import (
 // for concurrent use; only Env is per goroutine.
 type Set struct {
 	Streams  []*Stream // sorted by Name
-	Rules    []*Rule   // the enabled ones, and those of kind Keeping that the set adds, sorted by ID
+	Rules    []*Rule   // the enabled ones, sorted by ID
 	Checksum string    // 16 hex digits over all streams and rules
 	Warnings ErrorList // what is allowed and may surprise, sorted by place
 
 	parts []*Rule
 }
 
-// All returns the rules and what else has to run for them: the parts of joins that go over several groups.
+// All returns the rules and what else has to run: the parts of joins that go over several groups, and what keeps the rows of tables
+// that no rule keeps.
 func (s *Set) All() []*Rule { return slices.Concat(s.Rules, s.parts) }
 
 // AllStreams returns the streams and those that only parts of rules write.

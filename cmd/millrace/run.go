@@ -100,7 +100,7 @@ func run(ctx context.Context, sh *shell, cfg *config) error {
 		defer w.serve(l)()
 		logger.Info("page, metrics and health", "address", l.Addr().String())
 	}
-	logger.Info("start", "rules", written(set), "streams", len(set.Streams), "checksum", set.Checksum, "guarantee", cfg.guarantee)
+	logger.Info("start", "rules", len(set.Rules), "streams", len(set.Streams), "checksum", set.Checksum, "guarantee", cfg.guarantee)
 	if err := worker.Run(ctx); err != nil {
 		return err
 	}
