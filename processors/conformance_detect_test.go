@@ -260,7 +260,7 @@ func (k *caseDetection) define(b *strings.Builder, s *caseStage) {
 	fmt.Fprintln(b, "}")
 }
 
-// skip is the strategy. One that goes to the first stage drops nothing.
+// skip is the strategy. One that goes to the first record of the only stage drops nothing, and is refused.
 func (k *caseDetection) skip() string {
 	stage := k.names[k.Pattern.Skip.Stage]
 	switch kind := k.Pattern.Skip.Kind; kind {
@@ -271,7 +271,7 @@ func (k *caseDetection) skip() string {
 	case "skip_past_last":
 		return "past_last"
 	default:
-		if k.Pattern.Skip.Stage == k.Pattern.Stages[0].Name && kind == "skip_to_first" {
+		if len(k.stages) == 1 && kind == "skip_to_first" {
 			return "none"
 		}
 		return fmt.Sprintf("%s(%s)", strings.TrimPrefix(kind, "skip_"), stage)

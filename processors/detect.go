@@ -106,6 +106,7 @@ func (w *detecting) Step(s State, e *Event, r *Result) error {
 	if w.err != nil || !touches {
 		return w.err
 	}
+	r.Matched = 1
 	if e.Clock > e.Time {
 		r.Late = 1
 		return nil
@@ -134,7 +135,6 @@ func (w *detecting) run(s State, row *Row, e *Event, r *Result) error {
 		r.Late = 1
 		return nil
 	}
-	r.Matched = 1
 	state, expired := w.machine.Expire(old, e.Time, &w.outcome)
 	state, changed := w.machine.Step(&state, e.Time, w, &w.outcome)
 	if w.err != nil || !expired && !changed {

@@ -1,5 +1,7 @@
 package processors
 
+import "github.com/millrace-io/millrace/processors/nfa"
+
 // Warmer is an operator whose rows can be read ahead. Rows lie anywhere in memory, and each step has to wait for its own;
 // reads that do not depend on each other are under way together, which takes a fraction of the time when there are more rows
 // than caches hold.
@@ -51,9 +53,11 @@ func (w *detecting) Warm(rows []*Row) (sum int64) {
 	for i, r := range rows {
 		cells[i], _ = r.Value.(*detected)
 	}
-	for _, c := range cells[:len(rows)] {
-		if c != nil {
-			sum += c.state.Due()
+	for depth := range nfa.TouchDepth {
+		for _, c := range cells[:len(rows)] {
+			if c != nil {
+				sum += c.state.Touch(depth)
+			}
 		}
 	}
 	return sum

@@ -9,6 +9,8 @@ import (
 const (
 	maxTakes    = 10_000 // stages, each as often as it repeats at least
 	maxAnyOrder = 8      // parts of one `&`: their orders are told apart by 2^n states
+	maxOrders   = 2048   // stages, each as often as the orders of `&` need it
+	maxCounts   = 4      // repetitions with a number in each other
 )
 
 // patternChecker checks that each part of a pattern can be where and as it is.
@@ -34,6 +36,14 @@ func (c *patternChecker) check(root *part) bool {
 	}
 	if takes(root) > maxTakes {
 		c.src.report(root.from, root.to, codeStages, "split the rule in two, over a stream in between", "the pattern repeats its stages more than %d times", maxTakes)
+		c.ok = false
+	}
+	if counts(root) > maxCounts {
+		c.src.report(root.from, root.to, codeStages, "split the rule in two, over a stream in between", "repetitions with a number nested deeper than %d", maxCounts)
+		c.ok = false
+	}
+	if orders(root) > maxOrders {
+		c.src.report(root.from, root.to, codeStages, "split the rule in two, over a stream in between", "too many orders in which the parts of `&` can come")
 		c.ok = false
 	}
 	return c.ok
@@ -143,6 +153,33 @@ func takes(p *part) int64 {
 		}
 	}
 	return min(n*max(p.min, p.max), maxTakes+1)
+}
+
+// counts is how deep repetitions with a number, which are counted, lie in each other.
+func counts(p *part) int {
+	n := 0
+	for _, q := range p.parts {
+		n = max(n, counts(q))
+	}
+	if p.loops() && (p.min > 1 || p.max > 0) {
+		n++
+	}
+	return n
+}
+
+// orders counts the stages of a part, each for every set of others that can have come before it; it stops above maxOrders.
+func orders(p *part) int {
+	if p.op == Take {
+		return 1
+	}
+	n := 0
+	for _, q := range p.parts {
+		n += orders(q)
+	}
+	if p.op == AnyOrder {
+		n <<= min(len(p.parts), maxAnyOrder) - 1
+	}
+	return min(n, maxOrders+1)
 }
 
 // walk calls f for every stage of a part, in the order of the pattern.

@@ -86,7 +86,7 @@ func ErrorCodes() []ErrorCode {
 		{codePredicate, "Predicates are nested deeper than 2.", "Split the rule in two, over a stream in between."},
 		{codePattern, "The pattern is longer than 256 bytes or compiles to more than 1,000 steps.", "Repetitions count by their number; use `startsWith`, `contains`."},
 		{codeErrors, "There are more than 1,000 errors.", "Correct the first ones."},
-		{codeStages, "The pattern has more than 64 stages, repeats more than 10,000 times, or nests brackets deeper than 16.", "Split the rule in two, over a stream in between."},
+		{codeStages, "The pattern has more than 64 stages, repeats more than 10,000 times, nests brackets deeper than 16 or numbered repetitions deeper than 4, or has too many orders of `&`.", "Split the rule in two, over a stream in between."},
 
 		{codeSteps, "At run time: the expression takes more than 100,000 steps.", "Shorter lists, fewer predicates."},
 		{codeBytes, "At run time: the expression builds more than 1 MiB.", "Smaller texts and lists."},

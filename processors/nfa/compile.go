@@ -11,9 +11,9 @@ import (
 
 // Limits of patterns, which keep the automaton small.
 const (
-	maxAnyOrder = 6      // parts in any order: each subset of them is a place to be in
-	maxPlaces   = 4096   // of an automaton
-	maxWalk     = 100000 // steps of a compilation
+	maxAnyOrder = 8       // parts in any order: each subset of them is a place to be in
+	maxPlaces   = 1 << 14 // of an automaton, and instructions of the program
+	maxWalk     = 1 << 20 // steps of a compilation
 )
 
 var errLarge = errors.New("the pattern is too large")

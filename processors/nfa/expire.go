@@ -1,6 +1,10 @@
 package nfa
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // Never is the deadline of a state in which no time is ever over.
 const Never = math.MaxInt64
@@ -43,9 +47,11 @@ func (m *Machine) Expire(s *State, at int64, out *Outcome) (next State, changed 
 	for due := s.Due(); due <= at && due != Never; due = next.Due() {
 		last := next
 		m.open(&last, due, out)
+		before := len(out.Matches)
 		for i := range m.state.queues {
 			m.expire(&m.state.queues[i])
 		}
+		out.distinct(before)
 		m.settle()
 		m.changed, changed = true, true
 		next = m.close()
@@ -86,17 +92,20 @@ func (m *Machine) expire(q *queue) {
 func (m *Machine) end(p *place, r *run) {
 	if p.absence {
 		m.match(Match{Last: r.last, At: m.at, Kind: Absent})
-	} else if !m.out.timedOut(r.last) {
+	} else {
 		m.out.Matches = append(m.out.Matches, Match{Last: r.last, At: m.at, Kind: TimedOut})
 	}
 }
 
-// timedOut reports whether a run with these captures has timed out already: one that could go on in several ways.
-func (o *Outcome) timedOut(c *Capture) bool {
-	for i := len(o.Matches) - 1; i >= 0 && o.Matches[i].Kind == TimedOut; i-- {
-		if o.Matches[i].Last == c {
-			return true
-		}
+// distinct sorts the runs that have timed out since there were n matches by the records that began them, and makes one of those
+// that could go on in several ways.
+func (o *Outcome) distinct(n int) {
+	late := o.Matches[n:]
+	if len(late) < 2 {
+		return
 	}
-	return false
+	slices.SortStableFunc(late, func(a, b Match) int {
+		return cmp.Or(cmp.Compare(a.Last.Start.Seq, b.Last.Start.Seq), cmp.Compare(a.Last.id, b.Last.id))
+	})
+	o.Matches = o.Matches[:n+len(slices.CompactFunc(late, func(a, b Match) bool { return a.Last == b.Last }))]
 }
