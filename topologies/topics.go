@@ -129,8 +129,10 @@ func (p *Plan) Missing(have Topics, o Options) []Creation {
 			c.Config["retention.ms"] = "-1"
 			c.Config["message.timestamp.type"] = "CreateTime"
 		default: // the streams' owners say how they are kept
-			if t.Stream != nil && t.Stream.Table != nil { // the newest record of a key is never too old
-				c.Config["cleanup.policy"] = "compact"
+			// The newest record of a key is never too old. Compaction would go by event times, and take from readers who are behind
+			// what they have not read: who asks for former versions, or reads the table as a stream, needs every record.
+			if t.Stream != nil && t.Stream.Table != nil {
+				c.Config["retention.ms"] = "-1"
 			}
 		}
 		out = append(out, c)
