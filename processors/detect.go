@@ -2,6 +2,7 @@ package processors
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/millrace-io/millrace/processors/nfa"
 	"github.com/millrace-io/millrace/rules"
@@ -52,7 +53,7 @@ func newDetect(rule *rules.Rule) (*detecting, error) {
 	if d.Timeouts != nil {
 		w.timeouts = routesOf(d.Timeouts.Routes)
 	}
-	w.packed.kept = newKept(append(w.routes[:len(w.routes):len(w.routes)], w.timeouts...))
+	w.packed.kept = newKept(slices.Concat(w.routes, w.timeouts))
 	shape := fmt.Appendf(nil, "%x", shapeOf(rule))
 	config := nfa.Config{Pattern: d.Pattern, Within: d.Within, Skip: d.Skip, SkipTo: d.SkipTo, MaxPartial: d.MaxPartial, MaxMatches: d.MaxMatches}
 	for i := range d.Stages {

@@ -14,7 +14,7 @@ func (w *detecting) Where(n int, c *nfa.Capture) bool {
 	if s.Input != w.event.Input || w.err != nil {
 		return false
 	}
-	return s.Stage.Where == nil || w.holds(s.Stage.Where, n, &s.WhereReads, c)
+	return s.Where == nil || w.holds(s.Where, n, &s.WhereReads, c)
 }
 
 // Until implements nfa.Record.
@@ -23,7 +23,7 @@ func (w *detecting) Until(n int, c *nfa.Capture) bool {
 	if s.Input != w.event.Input || w.err != nil {
 		return false
 	}
-	return w.holds(s.Stage.Until, n, &s.UntilReads, c)
+	return w.holds(s.Until, n, &s.UntilReads, c)
 }
 
 // holds evaluates a condition of a stage for the record at hand and what a run has captured.

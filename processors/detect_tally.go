@@ -1,6 +1,8 @@
 package processors
 
 import (
+	"slices"
+
 	"github.com/millrace-io/millrace/processors/nfa"
 	"github.com/millrace-io/millrace/rules"
 	"github.com/millrace-io/millrace/schemas"
@@ -71,9 +73,9 @@ func (f *tallies) of(w *detecting, c *nfa.Capture) *tally {
 		}
 		todo = append(todo, c)
 	}
-	for i := len(todo) - 1; i >= 0; i-- {
-		x = f.add(w, x, todo[i])
-		todo[i].Memo = x
+	for _, c := range slices.Backward(todo) {
+		x = f.add(w, x, c)
+		c.Memo = x
 	}
 	return x
 }
@@ -126,8 +128,8 @@ func (f *tallies) collect(w *detecting, i int, c *nfa.Capture) *acc {
 		}
 	}
 	a := &acc{}
-	for j := len(all) - 1; j >= 0; j-- {
-		f.fold(w, i, a, all[j])
+	for _, c := range slices.Backward(all) {
+		f.fold(w, i, a, c)
 	}
 	return a
 }

@@ -23,11 +23,11 @@ type foreignRows struct {
 
 func newForeignRows(rule *rules.Rule, s *rules.Stream, packing *schemas.Packing) (*foreignRows, error) {
 	w := &foreignRows{history: s.Table.History, packing: packing, record: s.Projection.New()}
-	print := uint64(0)
+	packed := uint64(0)
 	if packing != nil {
-		print = packing.Fingerprint()
+		packed = packing.Fingerprint()
 	}
-	w.shape = fnv(fmt.Appendf(nil, "%x foreign %x", shapeOf(rule), print))
+	w.shape = fnv(fmt.Appendf(nil, "%x foreign %x", shapeOf(rule), packed))
 	return w, nil
 }
 

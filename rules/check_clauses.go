@@ -16,7 +16,7 @@ func (r *ruleChecker) clauses(out *checkedRule) {
 		r.lookupClauses(out)
 	case Detection:
 		r.detectClauses()
-	case Transform:
+	default: // a transform goes with everything
 	}
 	r.late()
 }

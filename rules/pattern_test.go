@@ -3,6 +3,7 @@ package rules_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -69,9 +70,7 @@ rules:
     select: {user_id: key, total: 1}
     to: risk.totals
 `)}}
-	for name, f := range p.streams {
-		files[name] = f
-	}
+	maps.Copy(files, p.streams)
 	set, err := rules.Load(files, rules.Options{Catalog: p.catalog})
 	if err != nil {
 		return nil, err

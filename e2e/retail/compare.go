@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -62,10 +63,11 @@ func present(want, got []item) (out []item) {
 func sequences(records []Record, by []string, like map[string]any) map[string][]item {
 	out := map[string][]item{}
 	for _, r := range records {
-		name := r.Key
+		parts := []string{r.Key}
 		for _, field := range by {
-			name += fmt.Sprintf(" %v", r.Fields[field])
+			parts = append(parts, fmt.Sprint(r.Fields[field]))
 		}
+		name := strings.Join(parts, " ")
 		fields := make(map[string]any, len(r.Fields))
 		for f, v := range r.Fields {
 			if _, ok := like[f]; ok || like == nil {

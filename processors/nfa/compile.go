@@ -113,7 +113,9 @@ func (k *compiler) part(p *rules.Pattern, next, depth int) (int, error) {
 	if p.Max != 1 && nullable(p) { // iterations that take nothing do not count
 		least, optional = 1, true
 	}
-	begin, greedy, err := next, (*loop)(nil), error(nil)
+	var begin int
+	var greedy *loop
+	var err error
 	if least == 1 && p.Max == 1 {
 		begin, err = k.once(p, next, depth, nil)
 	} else {

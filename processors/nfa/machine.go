@@ -275,7 +275,7 @@ func (m *Machine) offer(o option, r *run) (met, ended bool) {
 		return false, false
 	}
 	late := s.Gap > 0 && m.at-r.last.Time >= s.Gap
-	if !late && !(bounded && m.until(t.stage, r.last)) {
+	if !late && (!bounded || !m.until(t.stage, r.last)) {
 		m.capture(o.take, r)
 	}
 	return true, false

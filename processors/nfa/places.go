@@ -87,7 +87,7 @@ func (k *compiler) join(p *place, e *edge, h *head) {
 	}
 	for _, s := range h.sets {
 		if !slices.Contains(e.sets, s) {
-			e.sets = append(clip(e.sets), s)
+			e.sets = append(slices.Clip(e.sets), s)
 		}
 	}
 }

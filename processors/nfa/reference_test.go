@@ -110,7 +110,7 @@ func (r *reference) part(p *rules.Pattern, w waiting, after following, last bool
 	if p.Optional || p.Min == 0 {
 		out := r.skipped(w)
 		if p.Greedy {
-			out.guards = append(clip(w.guards), firstStages(p)...)
+			out.guards = append(slices.Clip(w.guards), firstStages(p)...)
 		}
 		next(out)
 	}
@@ -135,9 +135,9 @@ func (r *reference) repeat(p *rules.Pattern, w waiting, after following, n int64
 		if more {
 			again := done
 			again.contiguity, again.rivals, again.again = p.Inner, nil, -1
-			again.bans = append(clip(done.bans), after.bans...)
+			again.bans = append(slices.Clip(done.bans), after.bans...)
 			if n >= least {
-				again.firsts = append(clip(done.firsts), after.firsts...)
+				again.firsts = append(slices.Clip(done.firsts), after.firsts...)
 			}
 			if p.Op == rules.Take {
 				again.again = p.Stage
@@ -148,7 +148,7 @@ func (r *reference) repeat(p *rules.Pattern, w waiting, after following, n int64
 			out := done
 			out.rivals, out.again = nil, -1
 			if more && p.Greedy {
-				out.guards = append(clip(done.guards), firstStages(p)...)
+				out.guards = append(slices.Clip(done.guards), firstStages(p)...)
 			}
 			next(out)
 		}
@@ -213,9 +213,9 @@ func (r *reference) sequence(parts []*rules.Pattern, w waiting, after following,
 	p, rest := parts[0], parts[1:]
 	if p.Negated {
 		if p.Contiguity == rules.Strict {
-			w.firsts = append(clip(w.firsts), p.Stage)
+			w.firsts = append(slices.Clip(w.firsts), p.Stage)
 		} else {
-			w.bans = append(clip(w.bans), p.Stage)
+			w.bans = append(slices.Clip(w.bans), p.Stage)
 		}
 		if len(rest) == 0 && last {
 			r.absence(p, w)
@@ -286,7 +286,7 @@ func (r *reference) take(p *rules.Pattern, w waiting, next func(waiting)) {
 			return
 		}
 		if r.takes(p, w, at, from) {
-			x := waiting{caps: append(clip(w.caps), taken{p.Stage, at}), contiguity: rules.Relaxed, again: -1}
+			x := waiting{caps: append(slices.Clip(w.caps), taken{p.Stage, at}), contiguity: rules.Relaxed, again: -1}
 			next(x)
 		}
 		if len(w.caps) > 0 && !r.waits(p, &w, at, from) {

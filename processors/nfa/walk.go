@@ -36,8 +36,6 @@ type head struct {
 	gap     int64
 }
 
-func clip[T any](s []T) []T { return s[:len(s):len(s)] }
-
 // walk follows the program from an instruction to the next takes.
 func (k *compiler) walk(at int, p path) ([]outcome, error) {
 	if k.walked++; k.walked > maxWalk {
@@ -53,7 +51,7 @@ func (k *compiler) walk(at int, p path) ([]outcome, error) {
 		p.contiguity, p.group, p.again = x.contiguity, 0, nil
 		return k.walk(x.next[0], p)
 	case opBegin:
-		p.sets = append(clip(p.sets), set{register: x.loop.register})
+		p.sets = append(slices.Clip(p.sets), set{register: x.loop.register})
 		return k.walk(x.next[0], p)
 	case opNot:
 		return k.negated(x, p)
@@ -69,7 +67,7 @@ func (k *compiler) walk(at int, p path) ([]outcome, error) {
 		if slices.Contains(p.ends, at) {
 			return []outcome{{}}, nil
 		}
-		p.ends = append(clip(p.ends), at)
+		p.ends = append(slices.Clip(p.ends), at)
 		return k.iterate(x.loop, p)
 	}
 	return nil, fmt.Errorf("no instruction %d", x.op)
@@ -90,9 +88,9 @@ func (k *compiler) fork(ways []int, p path, greedy *loop) ([]outcome, error) {
 
 func (k *compiler) negated(x *instruction, p path) ([]outcome, error) {
 	if x.strict {
-		p.firsts = append(clip(p.firsts), x.stage)
+		p.firsts = append(slices.Clip(p.firsts), x.stage)
 	} else {
-		p.bans = append(clip(p.bans), x.stage)
+		p.bans = append(slices.Clip(p.bans), x.stage)
 	}
 	if k.program[x.next[0]].op == opMatch {
 		return []outcome{{heads: []head{{path: p, take: -1, absence: !x.strict, next: x.strict, gap: k.stages[x.stage].Gap}}}}, nil
@@ -103,7 +101,7 @@ func (k *compiler) negated(x *instruction, p path) ([]outcome, error) {
 // iterate walks what may come after an iteration: another one, or what follows the repetition.
 func (k *compiler) iterate(l *loop, p path) ([]outcome, error) {
 	again := p
-	again.contiguity, again.group, again.again, again.bans = l.inner, 0, l, append(clip(p.bans), l.bans...)
+	again.contiguity, again.group, again.again, again.bans = l.inner, 0, l, append(slices.Clip(p.bans), l.bans...)
 	exit := p
 	exit.group, exit.again = 0, nil
 	if l.register < 0 {
@@ -118,7 +116,7 @@ func (k *compiler) iterate(l *loop, p path) ([]outcome, error) {
 		return err
 	}
 	more := again
-	more.sets = append(clip(again.sets), done)
+	more.sets = append(slices.Clip(again.sets), done)
 	if l.min > 1 { // the register counts iterations before this one
 		some, err := k.walk(l.body, more)
 		if err := add(0, l.min-2, some, err); err != nil {
@@ -167,7 +165,7 @@ func cross(a, b []outcome, greedy bool, k *compiler) []outcome {
 				guards := k.guardsOf(x.heads)
 				for i := len(x.heads); i < len(both.heads); i++ {
 					h := &both.heads[i]
-					h.guards = append(clip(h.guards), guards...)
+					h.guards = append(slices.Clip(h.guards), guards...)
 				}
 			}
 			all = append(all, both)
@@ -188,7 +186,7 @@ func (k *compiler) guardsOf(heads []head) (guards []guard) {
 
 // join is what holds if both do, false if that cannot be.
 func (x outcome) join(y outcome) (outcome, bool) {
-	out := outcome{bounds: slices.Clone(x.bounds), match: x.match || y.match, heads: append(clip(x.heads), y.heads...)}
+	out := outcome{bounds: slices.Clone(x.bounds), match: x.match || y.match, heads: append(slices.Clip(x.heads), y.heads...)}
 	for _, b := range y.bounds {
 		some := out.within(b)
 		if len(some) == 0 {
