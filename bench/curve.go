@@ -27,6 +27,7 @@ type point struct {
 	rule  string // clauses between `from` and `select`
 	copy  int    // so many rules like it on the stream; 0 is one
 	late  string // out_of_order of the stream
+	join  bool   // with changes, which every other event is
 	warm  int    // events before the measured ones
 	event func(i int, r *rand.Rand) (key int, at int64)
 }
@@ -46,6 +47,9 @@ func curves() []curve {
 		}},
 		{"records of a key in a sliding window", dense, func(x int) point {
 			return point{rule: fmt.Sprintf("window: {sliding: %dms}", 10*x), warm: 2 * x, event: steady(1, 10)}
+		}},
+		{"records of a key that wait for a match", dense, func(x int) point {
+			return point{join: true, rule: fmt.Sprintf("join: {within: {before: 10ms, after: 10ms}}\n    lateness: %dms", 10*x), warm: 2 * x, event: steady(1, 10)}
 		}},
 		{"ids of a key that dedupe knows", dense, func(x int) point {
 			return point{rule: fmt.Sprintf("dedupe: {by: payment.event_id, within: %dms}\n    window: {size: 10s}", 10*x), warm: 2 * x, event: steady(1, 10)}
@@ -206,6 +210,9 @@ func written(all []*solo) (bytes float64) {
 func (p point) load() (*rules.Set, error) {
 	d := definition{output: definitions["w2"].output}
 	d.input = "  payments: {topic: bench.payments, schema: commerce.Payment, key: user_id, time: occurred_at, out_of_order: " + cmp.Or(p.late, "0s") + "}\n"
+	if p.join {
+		return p.loadJoin(d)
+	}
 	for i := range max(1, p.copy) {
 		d.rule += fmt.Sprintf(`
   - name: rule-%d
@@ -220,7 +227,22 @@ func (p point) load() (*rules.Set, error) {
 	return d.load()
 }
 
-// events makes n payments.
+// loadJoin compiles a join of payments with changes, which half of the records match.
+func (p point) loadJoin(d definition) (*rules.Set, error) {
+	d.input += changes
+	d.rule = fmt.Sprintf(`
+  - name: rule
+    from: {payment: bench.payments, change: bench.changes}
+    by: user_id
+    %s
+    where: payment.amount > 100
+    select: {user_id: key, window_start: 0, window_end: 0, n: 1, sum: payment.amount, avg: change.score}
+    to: bench.spend
+`, p.rule)
+	return d.load()
+}
+
+// events makes n payments, or payments and changes in turn.
 func (p point) events(seed uint64, n int) iter.Seq[*workload.Event] {
 	return func(yield func(*workload.Event) bool) {
 		r := rand.New(rand.NewPCG(seed, 4))
@@ -229,6 +251,9 @@ func (p point) events(seed uint64, n int) iter.Seq[*workload.Event] {
 			key, at := p.event(i, r)
 			e.EventID, e.UserID = fmt.Sprintf("00000000-0000-4000-0000-%012d", i), fmt.Sprintf("u%06d", key)
 			e.OccurredAt, e.Amount = workload.Start+at, float64(4+r.IntN(797))/4
+			if e.Kind = workload.Payment; p.join && i%2 == 1 {
+				e.Kind, e.Attribute = workload.Change, "country"
+			}
 			if !yield(&e) {
 				return
 			}

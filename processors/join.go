@@ -162,6 +162,7 @@ func (w *joining) Step(s State, e *Event, r *Result) error {
 	}
 	for i := range w.sides {
 		if x := &w.sides[i]; i == e.Input || x.series.changed() {
+			x.series.lazy = true
 			x.series.expire(x.live(e.Clock))
 			if err := x.series.commit(r, w); err != nil {
 				return err

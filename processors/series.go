@@ -35,6 +35,7 @@ type series[T any] struct {
 	marks   [marksMost]int64
 	counted int64
 	rewrite bool  // the head
+	lazy    bool  // chunks that have expired may stay for a while, so that the head is not rewritten for each of them
 	sooner  bool  // the head has a deadline that the row is not registered for
 	cut     int64 // items with smaller keys have expired
 	moved   bool  // the directory has to be changed
@@ -122,7 +123,7 @@ func (s *series[T]) begin(state State, entity string, row *Row) {
 	clear(s.loaded)
 	s.staged, s.loaded, s.highest = s.staged[:0], s.loaded[:0], -1
 	s.state, s.entity, s.row = state, entity, row
-	s.rewrite, s.sooner, s.moved, s.cut, s.gone, s.empty, s.edit = false, false, false, math.MinInt64, 0, false, nil
+	s.lazy, s.rewrite, s.sooner, s.moved, s.cut, s.gone, s.empty, s.edit = false, false, false, false, math.MinInt64, 0, false, nil
 	s.head, _ = row.Value.(*head[T])
 	if s.head == nil {
 		if s.fresh == nil {

@@ -190,10 +190,11 @@ func skip[T any](entries []entry[T], key int64) int {
 const (
 	headShape     protowire.Number = 1 // fixed64
 	headMade      protowire.Number = 2
-	headDirectory protowire.Number = 3 // per chunk its first key as a distance, zigzag, and its number twice, plus 1 if tied
+	headNumbered  protowire.Number = 3 // up to 0.2: per chunk its first key as a distance, zigzag, and its number twice, plus 1 if tied
 	headItem      protowire.Number = 4 // its key as a distance, zigzag, then what the codec writes
 	headCounted   protowire.Number = 5
 	headMark      protowire.Number = 8 // zigzag; the next numbers are of the other marks
+	headDirectory protowire.Number = 8 + marksMost // per chunk the distances of first key and number, zigzag, the latter twice, plus 1 if tied
 
 	chunkShape = headShape
 	chunkItem  = headItem
@@ -215,14 +216,14 @@ func (h *head[T]) Append(b []byte) []byte {
 }
 
 func (h *head[T]) appendDirectory(b []byte) []byte {
-	last := int64(0)
+	last, number := int64(0), uint64(0)
 	for _, s := range h.directory {
-		n := s.number << 1
+		n := protowire.EncodeZigZag(int64(s.number-number)) << 1
 		if s.tied {
 			n++
 		}
 		b = protowire.AppendVarint(protowire.AppendVarint(b, protowire.EncodeZigZag(s.first-last)), n)
-		last = s.first
+		last, number = s.first, s.number
 	}
 	return b
 }
@@ -290,7 +291,9 @@ func (h *head[T]) decode(b []byte) (shape uint64, err error) {
 		case headCounted:
 			h.own().counted = int64(v)
 		case headDirectory:
-			return h.decodeDirectory(p)
+			return h.decodeDirectory(p, false)
+		case headNumbered:
+			return h.decodeDirectory(p, true)
 		case headItem:
 			if foreign {
 				return nil
@@ -303,8 +306,8 @@ func (h *head[T]) decode(b []byte) (shape uint64, err error) {
 	return shape, err
 }
 
-func (h *head[T]) decodeDirectory(b []byte) error {
-	last := int64(0)
+func (h *head[T]) decodeDirectory(b []byte, numbered bool) error {
+	last, before := int64(0), uint64(0)
 	for len(b) > 0 {
 		step, n := protowire.ConsumeVarint(b)
 		if n < 0 {
@@ -315,7 +318,12 @@ func (h *head[T]) decodeDirectory(b []byte) error {
 		if i := len(h.directory) - 1; m < 0 || i >= 0 && h.directory[i].first > last {
 			return errCell
 		}
-		h.own().directory = append(h.directory, span{first: last, number: number >> 1, tied: number&1 == 1})
+		if x := number >> 1; numbered {
+			before = x
+		} else {
+			before += uint64(protowire.DecodeZigZag(x))
+		}
+		h.own().directory = append(h.directory, span{first: last, number: before, tied: number&1 == 1})
 		b = b[n+m:]
 	}
 	return nil

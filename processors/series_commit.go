@@ -104,14 +104,25 @@ func (s *series[T]) age() error {
 			l.plan.cut = s.expiredItems(l)
 		}
 	}
-	for s.gone < len(s.head.directory) {
-		if expired, err := s.expiredChunk(s.gone); err != nil || !expired {
+	n := len(s.head.directory)
+	for s.gone < n {
+		expired, err := s.expiredChunk(s.gone)
+		if err != nil {
 			return err
+		}
+		if !expired {
+			break
 		}
 		s.gone++
 	}
+	if s.lazy && s.gone < min(n, 1+n/lazyShare) && !s.moved {
+		s.gone = 0
+	}
 	return nil
 }
+
+// lazyShare is the share of chunks that may have expired before the head is rewritten for them.
+const lazyShare = 16
 
 // expiredItems counts the leading items of a list that have expired, up to the first that the step inserts or removes.
 func (s *series[T]) expiredItems(l *leaf[T]) int {

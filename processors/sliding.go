@@ -104,6 +104,7 @@ func (w *sliding) Step(s State, e *Event, r *Result) error {
 	if err := w.take(entity, e, closed, r); err != nil {
 		return err
 	}
+	w.series.lazy = true
 	w.series.expire(closed - w.size)
 	return w.series.commit(r, w)
 }

@@ -120,6 +120,7 @@ func (t *table) put(at int64, body []byte, newest *entry[joined], clock int64) e
 	if len(t.series.head.directory) == 1 {
 		t.series.mark(markSweep, max(at+t.history, t.series.marks[markSweep]))
 	}
+	t.series.lazy = true
 	return t.expire(clock)
 }
 

@@ -124,6 +124,7 @@ func (w *windows) Step(s State, e *Event, r *Result) error {
 	if err := w.take(entity, e, r); err != nil {
 		return err
 	}
+	w.series.lazy = true
 	w.series.expire(w.live(e.Clock))
 	return w.series.commit(r, w)
 }
