@@ -23,6 +23,7 @@ type series[T any] struct {
 	cell  string // name of the head; chunks have a number behind it
 	shape uint64
 	due   func(h *head[T], fired int64) int64
+	large int // bytes of items that the head holds at most
 
 	// The step.
 	state   State
@@ -98,7 +99,7 @@ const (
 )
 
 func newSeries[T any](codec itemCodec[T], cell string, shape uint64, due func(h *head[T], fired int64) int64) *series[T] {
-	return &series[T]{codec: codec, cell: cell, shape: shape, due: due}
+	return &series[T]{codec: codec, cell: cell, shape: shape, due: due, large: headBytes}
 }
 
 // open begins a step with the items of the entity.

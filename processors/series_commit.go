@@ -194,7 +194,7 @@ func (s *series[T]) write(r *Result) error {
 // split makes room for the parts of a list that will be too long.
 func (s *series[T]) split(l *leaf[T], r *Result) error {
 	n, bytes := l.length(), l.chunk.bytes+l.plan.grown
-	if l.row == s.row && (n <= headMost && bytes <= headBytes || n == 1) {
+	if l.row == s.row && (n <= headMost && bytes <= s.large || n == 1) {
 		return nil
 	}
 	most := chunkMost
