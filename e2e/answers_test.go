@@ -18,12 +18,14 @@ import (
 	"github.com/millrace-io/millrace/e2e/retail"
 )
 
-// month is a file of purchases and what the shipped rules must make of it.
+// month is a file of purchases and what the shipped rules must make of it; or another file, with rules of its own.
 type month struct {
-	input string // "" for the feed's own
-	rows  int
-	end   int64                      // when time has come past the last row, in ms
-	want  map[string][]retail.Record // by stream
+	rules, feed string
+	sources     []string // streams that the feed writes
+	input       string   // "" for the feed's own
+	rows        int
+	end         int64                      // when time has come past the last row, in ms
+	want        map[string][]retail.Record // by stream
 }
 
 // november is the month that is shipped.
@@ -52,7 +54,10 @@ func readMonth(t *testing.T, path, input string) *month {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &month{input, len(rows), rows[len(rows)-1].At + 1, retail.Expect(rows)}
+	return &month{
+		rules: "rules", feed: "testdata/retail/feed.yaml", sources: []string{"commerce.purchases"},
+		input: input, rows: len(rows), end: rows[len(rows)-1].At + 1, want: retail.Expect(rows),
+	}
 }
 
 // topicOf is where the shipped declarations put a stream.
@@ -257,7 +262,7 @@ func TestRightResults(t *testing.T) {
 	for name, m := range map[string]func(*testing.T) *month{"invented": invented, "november": november} {
 		t.Run(name, func(t *testing.T) {
 			m := m(t)
-			p, s := retailDev(t, m.input)
+			p, s := m.dev(t)
 			a := newAnswers(m, false)
 			a.texts = nil
 			a.readAll(t, s)
@@ -306,7 +311,7 @@ func sameAnswers(t *testing.T, m *month, settings []setting) {
 	var first *answers
 	for _, s := range settings {
 		t.Run(s.String(), func(t *testing.T) {
-			p, at := retailDev(t, m.input, "--workers", fmt.Sprint(s.workers), "--partitions", fmt.Sprint(s.partitions), "--guarantee", s.guarantee)
+			p, at := m.dev(t, "--workers", fmt.Sprint(s.workers), "--partitions", fmt.Sprint(s.partitions), "--guarantee", s.guarantee)
 			a := answersOf(t, m, at)
 			a.right(t)
 			if first == nil {

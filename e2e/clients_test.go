@@ -15,14 +15,14 @@ import (
 func TestForeignConsumers(t *testing.T) {
 	long(t)
 	m := invented(t)
-	dev, s := retailDev(t, m.input)
-	sources := purchases(t, s)
+	dev, s := m.dev(t)
+	sources := m.fed(t, s)
 	t.Run("dev", func(t *testing.T) { consume(t, s, m) })
 	dev.stop(t)
 	t.Run("real Kafka", func(t *testing.T) {
 		s := realServers(t)
 		ids := s.prepare(t, "rules", 4)
-		p := s.producer(t, ids["commerce.purchases"])
+		p := s.producer(t, ids)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		p.send(ctx, sources)

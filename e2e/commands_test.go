@@ -137,3 +137,16 @@ func TestMakeRun(t *testing.T) {
 		t.Error("the broker is still there")
 	}
 }
+
+// The graph in the README is that of the shipped rules.
+func TestReadmeGraph(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, graph, _ := strings.Cut(string(text), "```mermaid\n")
+	graph, _, _ = strings.Cut(graph, "```")
+	if want := command(t, "graph", "--rules", "rules", "--format", "mermaid"); strings.TrimSpace(graph) != strings.TrimSpace(want) {
+		t.Error("the graph in README.md is not that of the rules: bin/millrace graph --format mermaid")
+	}
+}

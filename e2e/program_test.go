@@ -222,12 +222,12 @@ func dev(t *testing.T, args ...string) (*program, servers) {
 	return p, s
 }
 
-// retailDev plays a month through the shipped rules and returns when dev says that everything is processed.
-func retailDev(t *testing.T, input string, args ...string) (*program, servers) {
+// dev plays the month and returns when dev says that everything is processed.
+func (m *month) dev(t *testing.T, args ...string) (*program, servers) {
 	t.Helper()
-	args = append([]string{"--rules", "rules", "--feed", "testdata/retail/feed.yaml"}, args...)
-	if input != "" {
-		args = append(args, "--input", input)
+	args = append([]string{"--rules", m.rules, "--feed", m.feed}, args...)
+	if m.input != "" {
+		args = append(args, "--input", m.input)
 	}
 	p, s := dev(t, args...)
 	p.await(t, p.err, "word that everything is processed", func(text string) bool { return strings.Contains(text, "all are processed") })

@@ -32,6 +32,9 @@ streams:
   once: {topic: alarm.once, schema: alarm.Beat, key: device, time: at}
   latest: {topic: alarm.latest, schema: alarm.Count, key: device, time: at}
   late: {topic: alarm.late, schema: alarm.Beat, key: device, time: at}
+  answers: {topic: alarm.answers, schema: alarm.Beat, key: device, time: at}
+  unanswered: {topic: alarm.unanswered, schema: alarm.Count, key: device, time: at}
+  absent: {topic: alarm.absent, schema: alarm.Count, key: device, time: at}
 `,
 	"alarm/rules.yaml": `domain: alarm
 rules:
@@ -60,6 +63,19 @@ rules:
     emit: changes
     select: {device: key, at: now(), n: count()}
     to: alarm.latest
+  - name: unanswered
+    from: {beat: alarm.beats, answer: alarm.answers}
+    by: device
+    join: {type: left, within: {after: 1200ms}}
+    having: answer == nil
+    select: {device: key, at: now(), n: 1}
+    to: alarm.unanswered
+  - name: absent
+    from: {beat: alarm.beats}
+    by: device
+    detect: {pattern: beat -> !again, define: {again: {on: beat}}, within: 1800ms, skip: none}
+    select: {device: key, at: now(), n: 1}
+    to: alarm.absent
 `,
 	"schemas/alarm/Beat.avsc": `{"type": "record", "namespace": "alarm", "name": "Beat", "fields": [
   {"name": "device", "type": "string"}, {"name": "text", "type": "string"},
@@ -167,8 +183,8 @@ func (d delays) check(t *testing.T, what string, n int) bool {
 }
 
 // What is due in silence can be read within 100 ms: 1,000 windows that close at one moment, 1,000 sessions that end one
-// after the other, and as many ids that are forgotten, which only the changelog shows. One of three rounds has to show it:
-// the machine may have other things to do.
+// after the other, as many beats that nothing answers and devices that do not beat again, and as many ids that are forgotten,
+// which only the changelog shows. One of three rounds has to show it: the machine may have other things to do.
 func onTimeInSilence(t *testing.T, s servers) {
 	a := startAlarm(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -193,14 +209,14 @@ func (a *alarmed) silence(ctx context.Context, t *testing.T, name string) bool {
 	ours := func(r *kgo.Record) bool {
 		return strings.HasPrefix(string(r.Key), name) && (r.Topic != table || forgets(r))
 	}
-	wait := watch(ctx, t, a.servers, []string{"alarm.spans", "alarm.gaps", table}, func(came []arrival) bool {
+	wait := watch(ctx, t, a.servers, []string{"alarm.spans", "alarm.gaps", "alarm.unanswered", "alarm.absent", table}, func(came []arrival) bool {
 		n := 0
 		for _, x := range came {
 			if ours(x.Record) {
 				n++
 			}
 		}
-		return n >= 3*devices
+		return n >= 5*devices
 	})
 	calm()
 	sent := map[string]int64{}
@@ -215,7 +231,7 @@ func (a *alarmed) silence(ctx context.Context, t *testing.T, name string) bool {
 	if err := a.flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	var spans, gaps, forgotten delays
+	var spans, gaps, unanswered, absent, forgotten delays
 	for _, x := range wait() {
 		device, _, _ := strings.Cut(string(x.Key), "\x00")
 		switch at := sent[device]; {
@@ -224,14 +240,20 @@ func (a *alarmed) silence(ctx context.Context, t *testing.T, name string) bool {
 			spans = append(spans, x.at-(at/spanMS+1)*spanMS)
 		case x.Topic == "alarm.gaps":
 			gaps = append(gaps, x.at-at-1501)
+		case x.Topic == "alarm.unanswered":
+			unanswered = append(unanswered, x.at-at-1201)
+		case x.Topic == "alarm.absent":
+			absent = append(absent, x.at-at-1800)
 		default:
 			forgotten = append(forgotten, x.at-at-2000)
 		}
 	}
 	windows := spans.check(t, "windows", devices)
 	sessions := gaps.check(t, "sessions", devices)
+	sides := unanswered.check(t, "unmatched sides", devices)
+	absences := absent.check(t, "absences", devices)
 	ids := forgotten.check(t, "ids", devices)
-	return windows && sessions && ids
+	return windows && sessions && sides && absences && ids
 }
 
 func TestOnTimeInSilence(t *testing.T) {

@@ -150,7 +150,7 @@ func tablesAreRead(t *testing.T, m *month) {
 	_, sources := played(t, m)
 	s := embeddedServers(t)
 	ids := s.prepare(t, "rules", 4)
-	p := s.producer(t, ids["commerce.purchases"])
+	p := s.producer(t, ids)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	p.send(ctx, sources)

@@ -216,45 +216,50 @@ func (w *worker) metric(t *testing.T, name string) map[string]float64 {
 
 func (w *worker) start(t *testing.T) { w.program = start(t, root, millrace(t), w.args...) }
 
-// purchases are the records that a feed has written to commerce.purchases.
-func purchases(t *testing.T, s servers) []*kgo.Record {
+// fed are the records that a feed has written, by their times.
+func (m *month) fed(t *testing.T, s servers) []*kgo.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out []*kgo.Record
-	err := follow(t, s, []string{topicOf("commerce.purchases")}, func(e *event) error {
+	var names []string
+	for _, stream := range m.sources {
+		names = append(names, topicOf(stream))
+	}
+	err := follow(t, s, names, func(e *event) error {
 		out = append(out, e.Record)
 		return nil
 	}).toEnd(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
+	slices.SortStableFunc(out, func(a, b *kgo.Record) int { return a.Timestamp.Compare(b.Timestamp) })
 	return out
 }
 
-// producer writes records to a cluster with the ids that its registry has given. It keeps the order within a key.
+// producer writes records to a cluster with the ids that its registry has given, by stream. It keeps the order within a key.
 type producer struct {
 	*kgo.Client
-	id   uint32
+	ids  map[string]uint32
 	mu   sync.Mutex
 	errs error
 }
 
-func (s servers) producer(t *testing.T, id uint32) *producer {
+func (s servers) producer(t *testing.T, ids map[string]uint32) *producer {
 	t.Helper()
 	client, err := topics.Client(strings.Split(s.Kafka, ",")) // its partitioner is Java's
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &producer{Client: client, id: id}
+	return &producer{Client: client, ids: ids}
 }
 
 // send writes records byte for byte, apart from the schema's id.
 func (p *producer) send(ctx context.Context, records []*kgo.Record) {
 	for _, r := range records {
 		value := slices.Clone(r.Value)
-		binary.BigEndian.PutUint32(value[1:], p.id)
+		binary.BigEndian.PutUint32(value[1:], p.ids[strings.TrimPrefix(r.Topic, topicOf(""))])
 		p.Produce(ctx, &kgo.Record{Topic: r.Topic, Key: r.Key, Value: value, Headers: r.Headers, Timestamp: r.Timestamp}, func(_ *kgo.Record, err error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -285,55 +290,95 @@ const wholePace = "1000000"
 // run processes the month, which is there before, and holds the answers against those of another run.
 func (j job) run(t *testing.T, s servers, m *month, sources []*kgo.Record, first *answers) {
 	t.Helper()
-	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	ids := s.prepare(t, "rules", j.partitions)
-	p := s.producer(t, ids["commerce.purchases"])
-	p.send(ctx, sources)
-	if err := p.flush(ctx); err != nil {
-		t.Fatal(err)
-	}
-	var workers []*worker
-	for i := range j.workers {
-		workers = append(workers, s.worker(t, fmt.Sprint("worker-", i), "rules", j.guarantee, "--pace", wholePace))
-	}
-	a := newAnswers(m, j.guarantee == "at_least_once" && j.kills > 0)
-	a.rest = true
-	f := follow(t, s, m.topics(), a.add)
+	r := j.prepare(t, s, m)
+	r.give(ctx, t, sources)
+	r.startWorkers(t, "--pace", wholePace)
 	for i := range j.kills { // between two of the equal parts of what comes out
 		middle := m.derived() * (i + 1) / (j.kills + 1)
-		if err := f.until(ctx, func() bool { return a.derived() > middle }); err != nil {
-			t.Fatalf("after %d kills, %d records: %v", i, a.read, err)
+		if err := r.until(ctx, func() bool { return r.answers.derived() > middle }); err != nil {
+			t.Fatalf("after %d kills, %d records: %v", i, r.answers.read, err)
 		}
-		w := workers[i%j.workers]
-		w.kill()
-		t.Logf("worker %d killed after %d of %d derived records were read", i%j.workers, a.derived(), m.derived())
-		w.start(t)
+		r.restart(t, i)
 	}
-	if err := f.until(ctx, a.complete); err != nil {
+	r.finish(ctx, t, first)
+}
+
+// running is a job on its way.
+type running struct {
+	job
+	servers
+	month   *month
+	begin   time.Time
+	workers []*worker
+	answers *answers
+	*producer
+	*follower
+}
+
+// prepare makes topics and schemas.
+func (j job) prepare(t *testing.T, s servers, m *month) *running {
+	t.Helper()
+	r := &running{job: j, servers: s, month: m, begin: time.Now()}
+	r.producer = s.producer(t, s.prepare(t, m.rules, j.partitions))
+	r.answers = newAnswers(m, j.guarantee == "at_least_once" && j.kills > 0)
+	r.answers.rest = true
+	r.follower = follow(t, s, m.topics(), r.answers.add)
+	return r
+}
+
+// give writes source records.
+func (r *running) give(ctx context.Context, t *testing.T, sources []*kgo.Record) {
+	t.Helper()
+	r.send(ctx, sources)
+	if err := r.flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *running) startWorkers(t *testing.T, args ...string) {
+	t.Helper()
+	for i := range r.job.workers {
+		r.workers = append(r.workers, r.worker(t, fmt.Sprint("worker-", i), r.month.rules, r.guarantee, args...))
+	}
+}
+
+// restart kills one of the workers, each in its turn, and starts it again.
+func (r *running) restart(t *testing.T, turn int) {
+	t.Helper()
+	w := r.workers[turn%len(r.workers)]
+	w.kill()
+	t.Logf("worker %d killed after %d of %d derived records were read", turn%len(r.workers), r.answers.derived(), r.month.derived())
+	w.start(t)
+}
+
+// finish waits for all answers and holds them against what is expected, and those of another run.
+func (r *running) finish(ctx context.Context, t *testing.T, first *answers) {
+	t.Helper()
+	if err := r.until(ctx, r.answers.complete); err != nil {
 		t.Errorf("not everything came: %v", err)
 	}
-	for _, w := range workers {
+	for _, w := range r.workers {
 		if code := w.stop(t); code != 0 {
 			t.Errorf("exit code %d after an interrupt", code)
 		}
 	}
 	rest, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := f.toEnd(rest); err != nil {
+	if err := r.toEnd(rest); err != nil {
 		t.Fatal(err)
 	}
-	noDead(t, s)
-	a.right(t)
-	a.same(t, first)
-	t.Logf("%d records, %d repeated, in %.1f s", a.read, a.repeated, time.Since(begin).Seconds())
+	noDead(t, r.servers)
+	r.answers.right(t)
+	r.answers.same(t, first)
+	t.Logf("%d records, %d repeated, in %.1f s", r.answers.read, r.answers.repeated, time.Since(r.begin).Seconds())
 }
 
 // derived is how many records rules must write.
 func (m *month) derived() (n int) {
 	for stream, records := range m.want {
-		if stream != "commerce.purchases" {
+		if !slices.Contains(m.sources, stream) {
 			n += len(records)
 		}
 	}
@@ -341,13 +386,19 @@ func (m *month) derived() (n int) {
 }
 
 // derived is how many records have been read of streams that rules write.
-func (a *answers) derived() int { return a.read - len(a.records["commerce.purchases"]) }
+func (a *answers) derived() int {
+	n := a.read
+	for _, stream := range a.month.sources {
+		n -= len(a.records[stream])
+	}
+	return n
+}
 
 // played plays a month in dev and gives what came out and what went in.
 func played(t *testing.T, m *month) (first *answers, sources []*kgo.Record) {
 	t.Helper()
-	p, s := retailDev(t, m.input, "--partitions", "1")
-	first, sources = answersOf(t, m, s), purchases(t, s)
+	p, s := m.dev(t, "--partitions", "1")
+	first, sources = answersOf(t, m, s), m.fed(t, s)
 	first.right(t)
 	p.stop(t)
 	return first, sources

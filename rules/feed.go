@@ -16,18 +16,23 @@ const (
 	FormatNDJSON = "ndjson"
 )
 
-// Feed turns the rows of a file into events of a source stream. It is
+// Feed turns the rows of a file into events of source streams. It is
 // immutable; only Env is per goroutine.
 type Feed struct {
 	Name        string
 	Description string
-	File        string   // path of the data, in the file system of LoadFeed
-	Format      string   // FormatCSV or FormatNDJSON
-	Columns     []string // what row.X can be: the header of a CSV, the keys of JSON objects
-	Stream      *Stream
-	Where       *Expr    // bool; nil = every row
-	Fields      []Output // in the order of the stream's schema
+	File        string      // path of the data, in the file system of LoadFeed
+	Format      string      // FormatCSV or FormatNDJSON
+	Columns     []string    // what row.X can be: the header of a CSV, the keys of JSON objects
+	Events      []FeedEvent // a row becomes the first whose Where it fits
 	Pos         Position
+}
+
+// FeedEvent is what a row of a feed can become: an event of one stream.
+type FeedEvent struct {
+	Stream *Stream
+	Where  *Expr    // bool; nil = every row
+	Fields []Output // in the order of the stream's schema
 
 	key       *Expr
 	timeIndex int
@@ -88,27 +93,41 @@ func (f *Feed) Object(line []byte) ([]string, error) {
 
 // Row makes the event of one row. values are its columns, id is the event's
 // id (UUIDv5 of the feed, the file and the row's number), recordedAt the
-// wall clock in ms. ok is false for a row that where drops. fields are in the
-// order of the stream's schema, as schemas.Encoder takes them, and valid
-// until the next call with the same Env; time is the event time in ms. The
-// error is a *RowError or an *EvalError.
-func (f *Feed) Row(e *Env, values []string, id string, recordedAt int64) (fields []any, key string, time int64, ok bool, err error) {
+// wall clock in ms. stream is that of the first of the feed's events whose
+// Where the row fits, nil if there is none. fields are in the order of its
+// schema, as schemas.Encoder takes them, and valid until the next call with
+// the same Env; time is the event time in ms. The error is a *RowError or an
+// *EvalError.
+func (f *Feed) Row(e *Env, values []string, id string, recordedAt int64) (stream *Stream, fields []any, key string, time int64, err error) {
 	if len(values) != len(f.Columns) {
-		return nil, "", 0, false, &RowError{codeColumns, fmt.Sprintf("the row has %d columns, not %d", len(values), len(f.Columns))}
+		return nil, nil, "", 0, &RowError{codeColumns, fmt.Sprintf("the row has %d columns, not %d", len(values), len(f.Columns))}
 	}
 	e.Reset()
 	e.row = values
 	defer func() { e.row = nil }()
-	if f.Where != nil && !f.Where.Bool(e) {
-		return nil, "", 0, false, e.Err()
+	for i := range f.Events {
+		x := &f.Events[i]
+		fits := x.Where == nil || x.Where.Bool(e)
+		if err := e.Err(); err != nil {
+			return nil, nil, "", 0, err
+		}
+		if fits {
+			fields, key, time, err = f.event(e, x, id, recordedAt)
+			return x.Stream, fields, key, time, err
+		}
 	}
-	key, _ = f.key.String(e)
+	return nil, nil, "", 0, nil
+}
+
+// event makes x of the row.
+func (f *Feed) event(e *Env, x *FeedEvent, id string, recordedAt int64) (fields []any, key string, time int64, err error) {
+	key, _ = x.key.String(e)
 	e.out = e.out[:0]
-	for i, o := range f.Fields {
+	for i, o := range x.Fields {
 		switch {
 		case o.Expr != nil:
 			v := o.Expr.Value(e)
-			if i == f.timeIndex {
+			if i == x.timeIndex {
 				time, _ = v.(int64)
 			}
 			e.out = append(e.out, v)
@@ -118,15 +137,15 @@ func (f *Feed) Row(e *Env, values []string, id string, recordedAt int64) (fields
 			e.out = append(e.out, schemaDefault())
 		}
 	}
-	for i, o := range f.Fields {
+	for i, o := range x.Fields {
 		if o.Context == CtxOccurredAt {
 			e.out[i] = time
 		}
 	}
 	if err := e.Err(); err != nil {
-		return nil, "", 0, false, err
+		return nil, "", 0, err
 	}
-	return e.out, key, time, true, nil
+	return e.out, key, time, nil
 }
 
 // context returns the context fields of an event that nothing caused.

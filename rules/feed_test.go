@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -43,15 +44,16 @@ func TestRetailFeed(t *testing.T) {
 	if err := feed.CheckHeader(header); err != nil {
 		t.Fatal(err)
 	}
-	enc, err := schemas.NewEncoder(feed.Stream.Schema)
+	stream := feed.Events[0].Stream
+	enc, err := schemas.NewEncoder(stream.Schema)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dec, err := feed.Stream.Projection.Decoder(feed.Stream.Schema)
+	dec, err := stream.Projection.Decoder(stream.Schema)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec := feed.Stream.Projection.New()
+	rec := stream.Projection.New()
 	var env rules.Env
 	var buf []byte
 	rows, guests := 0, map[string]bool{}
@@ -63,9 +65,9 @@ func TestRetailFeed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fields, key, time, ok, err := feed.Row(&env, row, "id", 1)
-		if err != nil || !ok {
-			t.Fatalf("row %d: ok %v, %v", rows+1, ok, err)
+		to, fields, key, time, err := feed.Row(&env, row, "id", 1)
+		if err != nil || to != stream {
+			t.Fatalf("row %d: to %v, %v", rows+1, to, err)
 		}
 		if buf, err = enc.Append(buf[:0], fields); err != nil {
 			t.Fatalf("row %d: %v", rows+1, err)
@@ -73,10 +75,10 @@ func TestRetailFeed(t *testing.T) {
 		if err := dec.Decode(buf, rec); err != nil {
 			t.Fatalf("row %d: %v", rows+1, err)
 		}
-		if got, _ := feed.Stream.KeyField.String(rec); got != key {
+		if got, _ := stream.KeyField.String(rec); got != key {
 			t.Fatalf("row %d: key %q, record says %q", rows+1, key, got)
 		}
-		if got, _ := feed.Stream.TimeField.Int(rec); got != time {
+		if got, _ := stream.TimeField.Int(rec); got != time {
 			t.Fatalf("row %d: time %d, record says %d", rows+1, time, got)
 		}
 		if strings.HasPrefix(key, "guest:") {
@@ -129,7 +131,8 @@ select:
 		{[]string{"a", "99999999999999999999", "2011-11-01"}, false, "f.yaml:10:13: E704 the text is no whole number"},
 		{[]string{"b", "3", "2011-11-02"}, true, ""},
 	} {
-		_, _, _, ok, err := feed.Row(&env, c.row, "id", 1)
+		stream, _, _, _, err := feed.Row(&env, c.row, "id", 1)
+		ok := err == nil && stream != nil
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -145,5 +148,45 @@ select:
 		if v, err := feed.Object([]byte(bad)); err == nil {
 			t.Errorf("Object(%s) = %q, want an error", bad, v)
 		}
+	}
+}
+
+// TestFeedOfSeveralStreams: a row becomes an event of the first stream whose
+// where it fits, and nothing if there is none. The scenario of account
+// takeovers is such a feed.
+func TestFeedOfSeveralStreams(t *testing.T) {
+	files := os.DirFS("../testdata/fraud/rules")
+	found, err := fs.Sub(files, "schemas")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := rules.Load(files, rules.Options{Catalog: catalog(t, found)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := rules.LoadFeed(os.DirFS("../testdata/fraud"), "feed.yaml", set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var env rules.Env
+	for kind, want := range map[string]string{
+		"login": "account.logins", "factor": "account.factors", "change": "account.changes", "payment": "account.payments", "other": "",
+	} {
+		amount := ""
+		if kind == "payment" {
+			amount = "12.5"
+		}
+		stream, fields, key, at, err := feed.Row(&env, []string{"2026-03-02 00:00:00.001", kind, "a", "d", "x", amount}, "id", 1)
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", kind, err)
+		case stream == nil && want != "" || stream != nil && stream.Name != want:
+			t.Errorf("%s becomes %v, want %q", kind, stream, want)
+		case stream != nil && (key != "a" || at != 1772409600001 || len(fields) < 12):
+			t.Errorf("%s: key %q at %d with %d fields", kind, key, at, len(fields))
+		}
+	}
+	if _, _, _, _, err := feed.Row(&env, []string{"2026-03-02 00:00:00.001", "payment", "a", "d", "x", ""}, "id", 1); err == nil {
+		t.Error("a payment without an amount becomes an event")
 	}
 }

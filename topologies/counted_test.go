@@ -26,7 +26,7 @@ func TestCounted(t *testing.T) {
 	}
 	slices.Sort(got)
 	// Changes become signals, which have no state, and those a profile.
-	if want := "commerce.purchases inventory.catalogue inventory.seasons preference.changes preference.interests risk.profile risk.regrets risk.reviews risk.signals"; strings.Join(got, " ") != want {
+	if want := "commerce.purchases inventory.catalogue inventory.seasons preference.changes preference.interests preference.visits risk.profile risk.regrets risk.reviews risk.signals"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
 }

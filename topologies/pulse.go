@@ -125,7 +125,11 @@ func (x *incarnation) question(s *stepper, want, reached int64) (at time.Time) {
 	case x.runner.options.Time == TimeEvents:
 		return time.Time{}
 	case c.heard.IsZero() || c.time == processors.Unknown:
-		return latest(c.since().Add(c.idleAfter), c.posed.Add(longestPulse/4))
+		pause := longestPulse / 4
+		if b := x.runner.board; b != nil && c.level < want && want <= b.present()-c.outOfOrder {
+			pause = shortestPulse // it alone holds back what is due
+		}
+		return latest(c.since().Add(c.idleAfter), c.posed.Add(pause))
 	}
 	at = latest(c.posed, c.heard).Add(longestPulse)
 	if soon := latest(c.reaches(want), c.posed.Add(shortPulse)); want > c.time && soon.Before(at) {

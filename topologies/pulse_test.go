@@ -74,6 +74,42 @@ func TestPulseIsInTime(t *testing.T) {
 	soon(shortPulse) // no answer has come
 }
 
+// TestNeverWrittenIsAskedInTime: an input that was never written holds back what is due only until it is asked once more, which
+// is at once when the others have come that far.
+func TestNeverWrittenIsAskedInTime(t *testing.T) {
+	b := newBed(t, byUser, `  - name: alone
+    from: {v: web.visits, o: web.others}
+    by: user_id
+    join: {type: left, within: {after: 300ms}}
+    having: o == nil
+    select: {user_id: key, page: 'v.page ?? ""', amount: v.amount}
+    to: web.big
+streams:
+  others: {topic: web.others, schema: web.Click, key: user_id, time: occurred_at}
+`, nil).begin()
+	began := b.at
+	b.give("web.visits", b.record("web.visits", "u", "e", "u", "p", 1.0, began.UnixMilli()))
+	asked := began
+	for ; b.results("web.big") == ""; b.at = b.at.Add(b.run.pause(b.at, processors.Unknown)) {
+		if b.at.Sub(began) > time.Second {
+			t.Fatal("nothing comes")
+		}
+		a := b.run.asking()
+		a.quiet = map[topicPartition]bool{}
+		for tp := range b.run.questions(a) {
+			a.quiet[tp] = true
+		}
+		if err := b.run.tick(b.run.parts[0], a); err != nil {
+			t.Fatal(err)
+		}
+		asked = b.at
+	}
+	// Due at 301, which silence reaches half of idle_after later.
+	if took := asked.Sub(began); took > 301*time.Millisecond+25*time.Millisecond+3*shortestPulse {
+		t.Errorf("it comes after %v", took)
+	}
+}
+
 // TestOpenTransactionIsNoSilence: what a producer has written and not committed yet may be older than everything that
 // comes after. A partition with such a transaction is not silent.
 func TestOpenTransactionIsNoSilence(t *testing.T) {

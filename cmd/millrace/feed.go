@@ -16,7 +16,7 @@ import (
 	"github.com/millrace-io/millrace/schemas"
 )
 
-// openFeed is a feed with its data: the rows of a file that become events of a stream.
+// openFeed is a feed with its data: the rows of a file that become events.
 type openFeed struct {
 	feed *rules.Feed
 	path string // of the feed file
@@ -125,6 +125,7 @@ func (o *openFeed) objects() func() ([]string, error) {
 
 // event is what a row became.
 type event struct {
+	stream *rules.Stream
 	id     string
 	key    string
 	time   int64
@@ -146,7 +147,7 @@ func (f *rowFailure) Error() string {
 	return fmt.Sprintf("%s:%d: row %d: %v", f.file, f.line, f.row, f.err)
 }
 
-// next gives the next event; those that the feed's where drops are passed over. A *rowFailure concerns one row, and
+// next gives the next event; rows that the feed makes none of are passed over. A *rowFailure concerns one row, and
 // the next call goes on behind it; io.EOF is the end.
 func (o *openFeed) next(now func() int64) (event, error) {
 	for {
@@ -163,12 +164,11 @@ func (o *openFeed) next(now func() int64) (event, error) {
 			return event{}, fmt.Errorf("%s: %w", o.data.name, err)
 		}
 		e := event{id: schemas.EventID(o.feed.Name, o.sum, strconv.FormatInt(o.row, 10))}
-		var ok bool
-		e.fields, e.key, e.time, ok, err = o.feed.Row(o.env, values, e.id, now())
+		e.stream, e.fields, e.key, e.time, err = o.feed.Row(o.env, values, e.id, now())
 		if err != nil {
 			return event{}, o.failure(err)
 		}
-		if ok {
+		if e.stream != nil {
 			return e, nil
 		}
 	}
@@ -183,9 +183,11 @@ func (o *openFeed) failure(err error) error {
 				what, source, line = name, x.Source(), x.Pos().Line
 			}
 		}
-		look("where", o.feed.Where)
-		for _, f := range o.feed.Fields {
-			look(f.Name, f.Expr)
+		for _, x := range o.feed.Events {
+			look("where", x.Where)
+			for _, f := range x.Fields {
+				look(f.Name, f.Expr)
+			}
 		}
 		err = fmt.Errorf("%s: %s %s, in `%s` (%s:%d)", what, eval.Code, eval.Msg, source, o.path, eval.Pos.Line)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace-io/millrace/rules"
 	"github.com/millrace-io/millrace/schemas"
 	"github.com/millrace-io/millrace/topologies/kafka"
 )
@@ -84,20 +85,10 @@ func (p *player) play(ctx context.Context) error {
 
 // one plays one feed until ctx ends. What is on its way to the broker lives as long as sending.
 func (p *player) one(ctx, sending context.Context, f *openFeed, producer *kafka.Producer) error {
-	s := f.feed.Stream
-	counts, err := p.client.Partitions(ctx, s.Topic)
+	envelopers, written, err := p.prepare(ctx, f)
 	if err != nil {
 		return err
 	}
-	encoder, err := schemas.NewEncoder(s.Schema)
-	if err != nil {
-		return fmt.Errorf("schema of %s: %w", s.Name, err)
-	}
-	written, err := p.written(ctx, s.Topic)
-	if err != nil {
-		return err
-	}
-	e := enveloper{app: p.app, stream: s, encoder: encoder, id: p.ids[s.Name], partitions: counts[s.Topic]}
 	for ctx.Err() == nil {
 		x, err := f.next(func() int64 { return time.Now().UnixMilli() })
 		var bad *rowFailure
@@ -115,7 +106,7 @@ func (p *player) one(ctx, sending context.Context, f *openFeed, producer *kafka.
 			p.had.Add(1)
 			continue
 		}
-		r, err := e.record(x, "/"+p.app+"/feed/"+f.feed.Name)
+		r, err := envelopers[x.stream].record(x, "/"+p.app+"/feed/"+f.feed.Name)
 		if err != nil {
 			p.fail(&rowFailure{f.data.name, f.line, f.row, err})
 			continue
@@ -129,6 +120,33 @@ func (p *player) one(ctx, sending context.Context, f *openFeed, producer *kafka.
 		p.sent.Add(1)
 	}
 	return ctx.Err()
+}
+
+// prepare makes what wraps the events of a feed, by stream, and gives the ids of those that are there already.
+func (p *player) prepare(ctx context.Context, f *openFeed) (map[*rules.Stream]*enveloper, map[string]bool, error) {
+	envelopers := map[*rules.Stream]*enveloper{}
+	var topics []string
+	for _, x := range f.feed.Events {
+		s := x.Stream
+		if envelopers[s] != nil {
+			continue
+		}
+		topics = append(topics, s.Topic)
+		encoder, err := schemas.NewEncoder(s.Schema)
+		if err != nil {
+			return nil, nil, fmt.Errorf("schema of %s: %w", s.Name, err)
+		}
+		envelopers[s] = &enveloper{app: p.app, stream: s, encoder: encoder, id: p.ids[s.Name]}
+	}
+	counts, err := p.client.Partitions(ctx, topics...)
+	if err != nil {
+		return nil, nil, err
+	}
+	for s, e := range envelopers {
+		e.partitions = counts[s.Topic]
+	}
+	written, err := p.written(ctx, topics)
+	return envelopers, written, err
 }
 
 // latest notes an event time.
@@ -147,11 +165,11 @@ func (p *player) fail(f *rowFailure) {
 	}
 }
 
-// written gives the ids of the events that are in a topic already: a broker that kept its topics, after a crash, say,
+// written gives the ids of the events that are in topics already: a broker that kept its topics, after a crash, say,
 // must not get events twice.
-func (p *player) written(ctx context.Context, topic string) (map[string]bool, error) {
+func (p *player) written(ctx context.Context, topics []string) (map[string]bool, error) {
 	out := map[string]bool{}
-	err := scanAll(ctx, p.client, []string{topic}, func(r *kafka.Record) {
+	err := scanAll(ctx, p.client, topics, func(r *kafka.Record) {
 		if id := r.Header(schemas.HeaderID); id != nil {
 			out[string(id)] = true
 		}

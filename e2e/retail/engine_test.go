@@ -70,11 +70,11 @@ func (e *engine) feed(t *testing.T, file []byte) {
 	var env rules.Env
 	for i, line := range lines[1:] {
 		id := schemas.EventID("retail", strconv.Itoa(i))
-		fields, key, at, ok, err := feed.Row(&env, line, id, 0)
-		if err != nil || !ok {
-			t.Fatalf("row %d: taken %v, %v", i+1, ok, err)
+		stream, fields, key, at, err := feed.Row(&env, line, id, 0)
+		if err != nil || stream == nil {
+			t.Fatalf("row %d: becomes %v, %v", i+1, stream, err)
 		}
-		e.write(t, feed.Stream, key, fields, processors.Position{Time: at, Stream: feed.Stream.Name, Key: key, Offset: int64(i), Event: id})
+		e.write(t, stream, key, fields, processors.Position{Time: at, Stream: stream.Name, Key: key, Offset: int64(i), Event: id})
 	}
 }
 

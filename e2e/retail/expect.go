@@ -35,7 +35,10 @@ func Expect(rows []Row) map[string][]Record {
 		"risk.spend":             spend(rows),
 		"risk.regrets":           regrets(rows),
 		"inventory.catalogue":    catalogue(rows),
+		"risk.reversals":         reversals(rows),
+		"risk.bursts":            bursts(rows),
 	}
+	out["preference.lapses"] = lapses(out["preference.visits"])
 	articles := newVersions(out["inventory.catalogue"], 0)
 	out["risk.refunds"] = refunds(out["risk.regrets"], articles)
 	out["preference.context"] = contexts(out["preference.interests"], articles, newVersions(out["inventory.seasons"], 2*day))

@@ -48,6 +48,9 @@ func TestNovember(t *testing.T) {
 		"risk.spend":             666 + 2664, // hours above 1,000 pounds of 11,247, days
 		"preference.visits":      2528,
 		"preference.trends":      7 * 26, // themes, days on which the shop was open
+		"risk.reversals":         31,
+		"risk.bursts":            102, // by 76 orders
+		"preference.lapses":      69,
 	} {
 		if got := len(out[stream]); got != want {
 			t.Errorf("%s: %d records, want %d", stream, got, want)
@@ -154,7 +157,7 @@ func TestGenerateIsDeterministic(t *testing.T) {
 
 // What Compare must notice, shown on one change to a right answer each.
 func TestCompare(t *testing.T) {
-	want := Expect(invented(t, 500))
+	want := Expect(invented(t, 2000))
 	for stream, records := range want {
 		if diff := Compare(stream, records, records); len(diff) > 0 {
 			t.Errorf("%s differs from itself: %v", stream, diff)

@@ -16,8 +16,9 @@ const (
 	visitGap = 2 * hour
 )
 
-// Due is the event time at which a record of a stream is written when it sums up a time that has to be over first:
-// exclusive windows end there, a visit is over when its gap is. It is the smallest time for records of all other streams.
+// Due is the event time by which a record of a stream is written when it sums up a time that has to be over first: windows,
+// which are exclusive, end there; a visit is over when its gap is; a customer stays away for as long as it takes. It is the
+// smallest time for records of all other streams.
 func Due(stream string, r Record) int64 {
 	end, _ := plain("end", r.Fields["end"]).(int64)
 	switch stream {
@@ -25,6 +26,9 @@ func Due(stream string, r Record) int64 {
 		return end
 	case "preference.visits":
 		return end + visitGap + 1
+	case "preference.lapses": // a visit that would have prevented it is known by then
+		at, _ := plain("occurred_at", r.Fields["occurred_at"]).(int64)
+		return at + visitGap + 1
 	default:
 		return math.MinInt64
 	}
