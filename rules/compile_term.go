@@ -26,7 +26,7 @@ func (c *compiler) expr(t *term) *Expr {
 		return nil
 	}
 	x := &Expr{code: c.compile(t), canon: canonical(t, t.src.inputs)}
-	x.source, x.pos = t.src.text, t.src.file.position(t.src.node)
+	x.source, x.pos, x.term, x.by = t.src.text, t.src.file.position(t.src.node), t, c
 	return x
 }
 

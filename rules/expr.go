@@ -8,6 +8,8 @@ type Expr struct {
 	source string
 	canon  string
 	pos    Position
+	term   *term     // what it was compiled from, for Unmet
+	by     *compiler // which did so
 }
 
 // Type returns what the expression yields.

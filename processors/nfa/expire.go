@@ -93,6 +93,7 @@ func (m *Machine) end(p *place, r *run) {
 	if p.absence {
 		m.match(Match{Last: r.last, At: m.at, Kind: Absent})
 	} else {
+		m.note(Expired, r.last, 0)
 		m.out.Matches = append(m.out.Matches, Match{Last: r.last, At: m.at, Kind: TimedOut})
 	}
 }

@@ -62,6 +62,7 @@ type Machine struct {
 	matches  []Match
 	out      *Outcome
 	changed  bool
+	tell     func(Note) // see Observe
 
 	// Scratch memory.
 	order [2][]*Capture
@@ -201,7 +202,7 @@ func (m *Machine) idle(p *place) bool {
 
 // feed gives the record to the runs of a place.
 func (m *Machine) feed(q *queue) {
-	if m.idle(&m.auto.places[q.place]) {
+	if m.tell == nil && m.idle(&m.auto.places[q.place]) {
 		return
 	}
 	kept, whole := q.runs, true
@@ -238,6 +239,7 @@ func (m *Machine) try(at int, r *run) int {
 			at = g.lifted
 			p, i = &m.auto.places[at], -1
 		} else if m.where(g.stage, r.last) {
+			m.note(Guarded, r.last, g.stage)
 			return nowhere
 		}
 	}
@@ -254,6 +256,7 @@ func (m *Machine) try(at int, r *run) int {
 		return nowhere
 	case p.absence:
 	case p.contiguity == rules.Strict, p.contiguity == rules.Relaxed && met:
+		m.note(Broken, r.last, 0)
 		return nowhere
 	}
 	if len(p.firsts) > 0 {
@@ -269,13 +272,19 @@ func (m *Machine) offer(o option, r *run) (met, ended bool) {
 	s := &m.auto.Stages[t.stage]
 	bounded := t.loop != nil && s.Until
 	if bounded && o.again && m.until(t.stage, r.last) {
+		m.note(Closed, r.last, t.stage)
 		return false, true
 	}
 	if !m.where(t.stage, r.last) {
+		m.note(Refused, r.last, t.stage)
 		return false, false
 	}
-	late := s.Gap > 0 && m.at-r.last.Time >= s.Gap
-	if !late && (!bounded || !m.until(t.stage, r.last)) {
+	switch late := s.Gap > 0 && m.at-r.last.Time >= s.Gap; {
+	case late:
+		m.note(TooLate, r.last, t.stage)
+	case bounded && m.until(t.stage, r.last):
+		m.note(Closed, r.last, t.stage)
+	default:
 		m.capture(o.take, r)
 	}
 	return true, false
@@ -284,6 +293,7 @@ func (m *Machine) offer(o option, r *run) (met, ended bool) {
 func (m *Machine) banned(stages []int, r *run) bool {
 	for _, s := range stages {
 		if m.where(s, r.last) {
+			m.note(Banned, r.last, s)
 			return true
 		}
 	}
@@ -301,7 +311,10 @@ func (m *Machine) begin() {
 		r := run{registers: e.apply(registers{})}
 		for _, o := range p.takes {
 			t := &m.auto.takes[o.take]
-			if m.where(t.stage, nil) && (t.loop == nil || !m.auto.Stages[t.stage].Until || !m.until(t.stage, nil)) {
+			switch {
+			case !m.where(t.stage, nil):
+				m.note(Refused, nil, t.stage)
+			case t.loop == nil || !m.auto.Stages[t.stage].Until || !m.until(t.stage, nil):
 				m.capture(o.take, &r)
 			}
 		}
@@ -326,6 +339,9 @@ func (m *Machine) capture(t int, r *run) {
 		c.Start = r.last.Start
 	}
 	m.changed = true
+	if m.tell != nil {
+		m.tell(Note{Took, r.last, c, c.Stage})
+	}
 	m.follow(t, c, r)
 }
 
@@ -370,7 +386,9 @@ func (m *Machine) match(x Match) {
 	m.changed = true
 	if most := m.auto.MaxMatches; most > 0 && int64(len(m.matches)) >= most {
 		m.out.Cut++
+		m.note(Cut, x.Last, 0)
 		return
 	}
+	m.note(Matched, x.Last, 0)
 	m.matches = append(m.matches, x)
 }

@@ -86,6 +86,7 @@ func (m *Machine) limit() {
 	}
 	for over := m.state.Runs() - int(most); over > 0; over-- {
 		q := m.oldest()
+		m.note(Dropped, q.runs[0].last, 0)
 		q.runs = q.runs[1:]
 		m.out.Dropped++
 	}

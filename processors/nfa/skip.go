@@ -55,7 +55,9 @@ func (m *Machine) prune(match *Capture) {
 	}
 	for i := range m.state.queues {
 		q := &m.state.queues[i]
-		q.runs = q.runs[q.upTo(q.runs, bound):]
+		n := q.upTo(q.runs, bound)
+		m.skipped(q.runs[:n])
+		q.runs = q.runs[n:]
 	}
 	m.state.held = slices.DeleteFunc(slices.Clone(m.state.held), func(x Match) bool { return x.Last.Start.Seq < bound })
 }
