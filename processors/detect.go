@@ -25,6 +25,7 @@ type detecting struct {
 	shape    uint64
 	timely   bool // deadlines bring results
 	none     nfa.State
+	watched  *Watched // nil: nobody looks on
 
 	// The step.
 	event   *Event
@@ -103,7 +104,7 @@ func (w *detecting) Step(s State, e *Event, r *Result) error {
 	}
 	w.enter(entity, e.Time)
 	w.event = e
-	touches := w.machine.Touches(w)
+	touches := w.watched != nil || w.machine.Touches(w)
 	if w.err != nil || !touches {
 		return w.err
 	}
@@ -136,6 +137,9 @@ func (w *detecting) run(s State, row *Row, e *Event, r *Result) error {
 		r.Late = 1
 		return nil
 	}
+	if w.watched != nil {
+		w.watched.from(old)
+	}
 	state, expired := w.machine.Expire(old, e.Time, &w.outcome)
 	state, changed := w.machine.Step(&state, e.Time, w, &w.outcome)
 	if w.err != nil || !expired && !changed {
@@ -152,6 +156,9 @@ func (w *detecting) Fire(s State, row *Row, at int64, r *Result) error {
 	if err != nil {
 		return err
 	}
+	if w.watched != nil {
+		w.watched.from(old)
+	}
 	state, _ := w.machine.Expire(old, at, &w.outcome)
 	if w.err != nil {
 		return w.err
@@ -162,14 +169,21 @@ func (w *detecting) Fire(s State, row *Row, at int64, r *Result) error {
 // commit adds the results of the step, and the changes of the rows.
 func (w *detecting) commit(s State, row *Row, old, state *nfa.State, r *Result) error {
 	r.Forgotten, r.Cut, r.Partial = w.outcome.Dropped, w.outcome.Cut, state.Runs()-old.Runs()
+	if w.watched != nil {
+		w.watched.to(state)
+	}
 	for i := range w.outcome.Matches {
 		m := &w.outcome.Matches[i]
 		r.Held = max(r.Held, m.Held)
 		if r.Mute {
 			continue
 		}
+		n := len(r.Outputs)
 		if err := w.emit(m, r); err != nil {
 			return err
+		}
+		if w.watched != nil {
+			w.watched.emitted(m, r.Outputs[n:])
 		}
 	}
 	if err := w.split(s, state, r); err != nil {
