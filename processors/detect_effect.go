@@ -19,6 +19,17 @@ const (
 	Cut      EffectKind = "cut"     // there were too many matches
 )
 
+// Ends reports whether there is no run any more after such an effect. One that repeats may go on after a match.
+func (k EffectKind) Ends() bool {
+	switch k {
+	case Captured, Ignored, Refused, HeldBack:
+		return false
+	case Matched, Killed, Expired, Skipped, Dropped, Cut:
+		return true
+	}
+	return false
+}
+
 // The causes of what is killed or expired.
 const (
 	CauseNegated = "negated" // the record is of the negated stage

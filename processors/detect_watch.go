@@ -35,7 +35,7 @@ func NewWatched(rule *rules.Rule) (*Watched, error) {
 		return nil, err
 	}
 	w := &Watched{detecting: op, numbers: map[*nfa.Capture]int{}}
-	op.watched = w
+	op.watched, op.timely = w, true // what time ends is told at its deadline
 	op.machine.Observe(w.note)
 	return w, nil
 }
