@@ -12,14 +12,23 @@ import (
 
 // Run is what became of a run of a detection.
 type Run struct {
-	Number   int               `json:"run"`
-	Branch   int               `json:"branch,omitempty"` // the run that it has branched off
-	Captured []Capture         `json:"captured"`
-	Ended    string            `json:"ended,omitempty"` // by what effect; "": it is open
-	Waits    *processors.Waits `json:"waits,omitempty"` // for what, since its last capture
-	Due      time.Time         `json:"due,omitzero"`    // when its time is over
-	Lacks    []processors.Lack `json:"lacks,omitempty"` // why it has not taken the record that came nearest, the last of those
-	LackAt   time.Time         `json:"lack_at,omitzero"`
+	Number   int                `json:"run"`
+	Branch   int                `json:"branch,omitempty"` // the run that it has branched off
+	Captured []Capture          `json:"captured"`
+	End      *processors.Effect `json:"end,omitempty"` // what it ended with, or that it is a match; nil: it is open
+	EndAt    time.Time          `json:"end_at,omitzero"`
+	Waits    *processors.Waits  `json:"waits,omitempty"`  // for what, since its last capture
+	Due      time.Time          `json:"due,omitzero"`     // when its time is over
+	Misses   []Miss             `json:"misses,omitempty"` // since its last capture
+	After    *Miss              `json:"after,omitempty"`  // the first record, after its time was over, of an input that it waited for
+}
+
+// Miss is a record that a stage that a run waited for could have taken, but for a condition.
+type Miss struct {
+	At    time.Time         `json:"at"`
+	Event string            `json:"event_id"`
+	Input string            `json:"input"`
+	Lacks []processors.Lack `json:"lacks,omitempty"`
 }
 
 // Capture is a record in a run.
@@ -120,31 +129,57 @@ func (p *play) follow(x *Played, id string) {
 	before := map[int][]Capture{}
 	for n, run := range p.runs {
 		before[n] = run.Captured
+		if x.Event != nil {
+			p.behind(run, x)
+		}
 	}
 	for i := range x.Effects {
 		e := &x.Effects[i]
+		if e.Run == 0 {
+			continue
+		}
 		run := p.runs[e.Run]
 		if run == nil {
-			if run = (&Run{Number: e.Run, Branch: e.Branch, Captured: slices.Clone(before[e.Branch])}); e.Run > 0 {
-				p.runs[e.Run] = run
-			}
+			run = &Run{Number: e.Run, Branch: e.Branch, Captured: before[e.Branch]}
+			p.runs[e.Run] = run
 		}
-		switch e.Kind {
-		case processors.Captured:
-			run.Captured = append(slices.Clip(run.Captured), Capture{e.Stage, id})
-			run.Waits, run.Lacks, run.LackAt, run.Due = e.Waits, nil, time.Time{}, time.Time{}
-			if e.Waits != nil && e.Waits.Until != processors.Never {
-				run.Due = timeOf(e.Waits.Until)
-			}
-		case processors.Matched:
+		run.effect(e, x, id)
+		if e.Kind == processors.Matched {
 			p.out.Matches++
-			run.Ended = string(e.Kind)
-		case processors.HeldBack, processors.Ignored, processors.Refused:
-		default:
-			run.Ended = string(e.Kind)
 		}
+	}
+}
+
+// effect adds what a step has done to the run.
+func (r *Run) effect(e *processors.Effect, x *Played, id string) {
+	switch e.Kind {
+	case processors.Captured:
+		r.Captured = append(slices.Clip(r.Captured), Capture{e.Stage, id})
+		r.Waits, r.Misses, r.Due = e.Waits, nil, time.Time{}
+		if e.Waits != nil && e.Waits.Until != processors.Never {
+			r.Due = timeOf(e.Waits.Until)
+		}
+	case processors.HeldBack, processors.Refused:
+	case processors.Ignored, processors.Killed:
 		if slices.ContainsFunc(e.Lacks, near) {
-			run.Lacks, run.LackAt = e.Lacks, x.At
+			r.Misses = append(r.Misses, Miss{x.At, id, x.Event.As, e.Lacks})
+		}
+	default:
+	}
+	if e.Kind.Ends() && (r.End == nil || r.End.Kind != processors.Matched) { // one that repeats goes on after a match
+		r.End, r.EndAt = e, x.At
+	}
+}
+
+// behind notes a record that came after the time of a run was over.
+func (p *play) behind(r *Run, x *Played) {
+	if r.End == nil || r.End.Kind != processors.Expired || r.After != nil || r.Waits == nil {
+		return
+	}
+	d := p.options.Rule.Detect
+	for i := range d.Stages {
+		if s := &d.Stages[i]; slices.Contains(r.Waits.Stages, s.Name) && p.options.Rule.Inputs[s.Input].Alias == x.Event.As {
+			r.After = &Miss{At: x.At, Event: x.Event.ID, Input: x.Event.As}
 		}
 	}
 }
@@ -164,7 +199,7 @@ func (p *play) finish() {
 func (r *Replayed) Furthest() *Run {
 	var best *Run
 	for _, run := range r.Runs {
-		if run.Ended == string(processors.Matched) {
+		if run.End != nil && run.End.Kind == processors.Matched {
 			continue
 		}
 		if best == nil || cmp.Or(cmp.Compare(run.stages(), best.stages()), cmp.Compare(len(run.Captured), len(best.Captured))) > 0 {
