@@ -193,7 +193,7 @@ const (
 	headNumbered  protowire.Number = 3 // up to 0.2: per chunk its first key as a distance, zigzag, and its number twice, plus 1 if tied
 	headItem      protowire.Number = 4 // its key as a distance, zigzag, then what the codec writes
 	headCounted   protowire.Number = 5
-	headMark      protowire.Number = 8 // zigzag; the next numbers are of the other marks
+	headMark      protowire.Number = 8             // zigzag; the next numbers are of the other marks
 	headDirectory protowire.Number = 8 + marksMost // per chunk the distances of first key and number, zigzag, the latter twice, plus 1 if tied
 
 	chunkShape = headShape
