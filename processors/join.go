@@ -83,7 +83,7 @@ func (w *joining) prepare(i int) error {
 	x.member.record = in.Stream.Projection.New()
 	shape := fnv(fmt.Appendf(nil, "%x %d %x", shapeOf(w.rule), i, packing.Fingerprint()))
 	x.series = newSeries(x.codec, cellJoin(i), shape, x.due)
-	x.series.large = headBytes / 3 // records are larger than what other series hold, and most come at the end
+	x.series.large = 2 * headBytes / 5 // records are larger than what other series hold, and most come at the end
 	return nil
 }
 
