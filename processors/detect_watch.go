@@ -145,7 +145,7 @@ func (w *Watched) note(n nfa.Note) {
 	case n.Deed == nfa.Refused:
 		w.load(&s.WhereReads, n.Run)
 		w.env.Records[n.Stage] = w.event.Record
-		lack.Unmet = s.Stage.Where.Unmet(&w.env)
+		lack.Unmet = s.Where.Unmet(&w.env)
 	}
 	if !slices.ContainsFunc(w.lacks[n.Run], func(l Lack) bool { return l.Stage == lack.Stage }) {
 		w.lacks[n.Run] = append(w.lacks[n.Run], lack)

@@ -114,7 +114,8 @@ func TestWatched(t *testing.T) {
 3 2 skipped
 3 refused, no login`},
 		{"skipped before it is a match", detection("login -> payment{2}", "payment: payment.amount > count(payment)", ""), []act{
-			{login, "u", 1, true}, {payment, "u", 2, 1.0}, {login, "u", 3, true}, {payment, "u", 4, 1.5}}, `
+			{login, "u", 1, true}, {payment, "u", 2, 1.0}, {login, "u", 3, true}, {payment, "u", 4, 1.5},
+		}, `
 1 1 captured login
 2 1 captured payment
 2 refused, no login
@@ -126,7 +127,8 @@ func TestWatched(t *testing.T) {
 4 2 skipped
 4 refused, no login`},
 		{"held back", detection("a -> b", "a: {on: payment}, b: {on: payment, where: b.amount == a.amount}", ""), []act{
-			{payment, "u", 1, 5.0}, {payment, "u", 2, 7.0}, {payment, "u", 3, 7.0}}, `
+			{payment, "u", 1, 5.0}, {payment, "u", 2, 7.0}, {payment, "u", 3, 7.0},
+		}, `
 1 1 captured a
 2 1 ignored, not b.amount == a.amount
 2 2 captured a
@@ -152,7 +154,8 @@ func TestWatched(t *testing.T) {
 2 2 captured login
 12 2 expired within`},
 		{"until", detection("login -> payment+ , change", "payment: {until: payment.amount > 3}", "      skip: none\n"), []act{
-			{login, "u", 1, true}, {payment, "u", 2, 1.0}, {payment, "u", 3, 4.0}}, `
+			{login, "u", 1, true}, {payment, "u", 2, 1.0}, {payment, "u", 3, 4.0},
+		}, `
 1 1 captured login
 2 1 captured payment
 2 refused, no login
@@ -163,7 +166,8 @@ func TestWatched(t *testing.T) {
 5 1 killed payment gap, no change, too late for payment
 5 refused, no login`},
 		{"greedy", detection("login -> a++ -> b", "a: {on: payment, where: a.amount > 1}, b: {on: payment, where: b.amount < 3}", ""), []act{
-			{login, "u", 1, true}, {payment, "u", 2, 2.0}, {payment, "u", 3, 2.0}, {payment, "u", 4, 1.0}}, `
+			{login, "u", 1, true}, {payment, "u", 2, 2.0}, {payment, "u", 3, 2.0}, {payment, "u", 4, 1.0},
+		}, `
 1 1 captured login
 2 1 captured a
 2 refused, no login

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func (p *replayPrinter) effects(all []processors.Effect) {
 		case e.Kind == processors.Refused:
 			p.refused(e, len(all) == 1)
 		case e.Kind == processors.Ignored && !p.whyNot:
-			ignored = append(ignored, fmt.Sprint(e.Run))
+			ignored = append(ignored, strconv.Itoa(e.Run))
 		default:
 			p.line("  ", fmt.Sprintf("run %d: %s", e.Run, p.effect(e)))
 			p.lacks(e.Lacks, "    ")
