@@ -10,13 +10,12 @@ import (
 
 // emit adds the result of a match, or of a run that has timed out, unless having or the routes drop it.
 func (w *detecting) emit(m *nfa.Match, r *Result) error {
-	env, routes, reads := &w.env, w.routes, &w.rule.Detect.Result
-	late := m.Kind == nfa.TimedOut
-	if late {
+	env, having, routes, reads := &w.env, w.rule.Having, w.routes, &w.rule.Detect.Result
+	if m.Kind == nfa.TimedOut {
 		if w.timeouts == nil {
 			return nil
 		}
-		routes, reads = w.timeouts, &w.rule.Detect.Timeouts.Reads
+		having, routes, reads = nil, w.timeouts, &w.rule.Detect.Timeouts.Reads
 	}
 	clear(env.Records)
 	clear(env.Group)
@@ -26,19 +25,8 @@ func (w *detecting) emit(m *nfa.Match, r *Result) error {
 	}
 	env.Now = m.At
 	env.Reset()
-	if h := w.rule.Having; h != nil && !late && !h.Bool(env) {
-		return evalError(w.rule, env)
-	}
-	rt := choose(routes, env)
-	if err := evalError(w.rule, env); err != nil {
-		return err
-	}
-	if rt == nil {
-		r.Dropped++
-		return nil
-	}
-	fields, err := selected(w.rule, rt, env, r)
-	if err != nil {
+	rt, fields, err := routed(w.rule, having, routes, env, r)
+	if err != nil || rt == nil {
 		return err
 	}
 	c, err := w.context(rt, m)

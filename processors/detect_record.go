@@ -85,13 +85,9 @@ func (w *detecting) record(n int, c *nfa.Capture) schemas.Record {
 
 // Keep implements nfa.Record: the paths that are read of a captured record, and its context.
 func (w *detecting) Keep() []byte {
-	c, err := w.event.Source.Context()
-	switch {
-	case err != nil:
-		w.fail(&StepError{Rule: w.rule.ID, Code: "bad_context", Err: err})
-		return nil
-	case len(c.Version) > schemas.MaxVersion:
-		w.fail(tooManyRegions(w.rule, len(c.Version)))
+	c, err := keptContext(w.rule, w.event)
+	if err != nil {
+		w.fail(err)
 		return nil
 	}
 	for i := range w.stages {

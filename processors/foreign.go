@@ -36,23 +36,14 @@ func (w *asking) Fire(_ State, row *Row, at int64, r *Result) error { return w.r
 func (w *asking) Step(s State, e *Event, r *Result) error {
 	enter(&w.env, e)
 	r.Looked = 1
-	x, err := referring(w.rule, &w.env, e)
-	if err != nil {
-		return err
-	}
-	r.Matched = 1
-	row, err := s.Row(x.entity, cellForeign)
-	if err != nil {
+	x, row, err := w.rows.begin(w.rule, &w.env, s, e, r)
+	if err != nil || r.Late > 0 {
 		return err
 	}
 	had, _ := row.Value.(*foreignRow)
-	if w.rows.past(had, e) {
-		r.Late = 1
-		return nil
-	}
-	c, err := e.Source.Context()
+	c, err := eventContext(w.rule, e)
 	if err != nil {
-		return &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
+		return err
 	}
 	if had != nil && had.there && had.refers && (!x.there || !x.refers || x.key != had.key) {
 		w.ask(r, x.entity, had.key, true, e, c)
@@ -99,12 +90,10 @@ type referral struct {
 func referring(rule *rules.Rule, env *rules.Env, e *Event) (referral, error) {
 	entity, err := rowEntity(rule, e, env)
 	x := referral{entity: entity}
-	if err != nil || e.Record.IsNull() {
+	if err != nil {
 		return x, err
 	}
-	where := rule.Join.Where[0]
-	x.there = where == nil || where.Bool(env)
-	if err := evalError(rule, env); err != nil || !x.there {
+	if x.there, err = takesPart(rule, env, e); err != nil || !x.there {
 		return x, err
 	}
 	if x.key, x.refers = rule.Join.Foreign.String(env); x.refers {
@@ -123,6 +112,8 @@ type answering struct {
 	packer contextPacker
 	table  *table
 	asked  *series[asker]
+	row    schemas.Accessor // of a question
+	over   schemas.Accessor // of a question
 
 	// The step.
 	result *Result
@@ -136,6 +127,13 @@ func newAnswering(rule *rules.Rule) (*answering, error) {
 	w.packer.kept = kept{ids: true, version: true, confidence: true}
 	var err error
 	if w.table, err = newTable(rule, 1, rule.Join.Reads[1], false); err != nil {
+		return nil, err
+	}
+	questions := rule.Inputs[0].Stream.Projection
+	if w.row, err = questions.Accessor("row"); err != nil {
+		return nil, err
+	}
+	if w.over, err = questions.Accessor("over"); err != nil {
 		return nil, err
 	}
 	w.asked = newSeries(askerCodec{}, "a", shapeOf(rule), func(*head[asker], int64) int64 { return Never })
@@ -161,11 +159,7 @@ func (w *answering) Fire(s State, row *Row, at int64, r *Result) error {
 	if h, _ := row.Value.(*head[joined]); h == nil {
 		return nil
 	}
-	w.table.series.openRow(s, row)
-	if err := w.table.sweep(at); err != nil {
-		return err
-	}
-	return w.table.series.commit(r, nil)
+	return w.table.fire(s, row, at, r)
 }
 
 // Step implements Operator.
@@ -177,9 +171,9 @@ func (w *answering) Step(s State, e *Event, r *Result) error {
 		return err
 	}
 	r.Matched = 1
-	c, err := e.Source.Context()
+	c, err := eventContext(w.rule, e)
 	if err != nil {
-		return &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
+		return err
 	}
 	if err := w.table.series.open(s, entity); err != nil {
 		return err
@@ -203,10 +197,9 @@ func (w *answering) Step(s State, e *Event, r *Result) error {
 
 // question takes in that a row of the first table asks, or does no more.
 func (w *answering) question(entity string, e *Event, c *schemas.Context) error {
-	row, over, err := w.read(e.Record)
-	if err != nil {
-		return err
-	}
+	row, _ := w.row.String(e.Record)
+	row = strings.Clone(row) // it is kept
+	over, _ := w.over.Bool(e.Record)
 	at := hashed(row)
 	known := false
 	x, err := w.asked.seek(at)
@@ -234,22 +227,6 @@ func (w *answering) question(entity string, e *Event, c *schemas.Context) error 
 	}
 	w.answer(row, entity, v, e, c)
 	return nil
-}
-
-// read takes the fields of a question.
-func (w *answering) read(r schemas.Record) (row string, over bool, err error) {
-	p := w.rule.Inputs[0].Stream.Projection
-	name, err := p.Accessor("row")
-	if err != nil {
-		return "", false, err
-	}
-	ends, err := p.Accessor("over")
-	if err != nil {
-		return "", false, err
-	}
-	row, _ = name.String(r)
-	over, _ = ends.Bool(r)
-	return strings.Clone(row), over, nil
 }
 
 // changed takes a record of the second table in, and answers all that have asked for its row.

@@ -45,6 +45,21 @@ type foreignRow struct {
 // said is where the last result lies, "" for none.
 type said struct{ stream, key string }
 
+// begin begins the step of a record of the first table: what it says, and the row that it changes, unless it comes too late.
+func (w *foreignRows) begin(rule *rules.Rule, env *rules.Env, s State, e *Event, r *Result) (x referral, row *Row, err error) {
+	if x, err = referring(rule, env, e); err != nil {
+		return x, nil, err
+	}
+	r.Matched = 1
+	if row, err = s.Row(x.entity, cellForeign); err != nil {
+		return x, nil, err
+	}
+	if had, _ := row.Value.(*foreignRow); w.past(had, e) {
+		r.Late = 1
+	}
+	return x, row, nil
+}
+
 // past reports whether a record comes too late to change the row.
 func (w *foreignRows) past(had *foreignRow, e *Event) bool {
 	return w.history > 0 && (had != nil && e.Time < had.since || e.Time < before(e.Clock, w.history))

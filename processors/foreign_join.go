@@ -75,26 +75,17 @@ func (w *foreignJoin) Step(s State, e *Event, r *Result) error {
 
 // changed takes a record of the first table in. If it refers to a row, an answer comes for it, and is waited for.
 func (w *foreignJoin) changed(s State, e *Event, r *Result) error {
-	x, err := referring(w.rule, &w.env, e)
-	if err != nil {
-		return err
-	}
-	r.Matched = 1
-	row, err := s.Row(x.entity, cellForeign)
-	if err != nil {
+	x, row, err := w.rows.begin(w.rule, &w.env, s, e, r)
+	if err != nil || r.Late > 0 {
 		return err
 	}
 	had, _ := row.Value.(*foreignRow)
-	if w.rows.past(had, e) {
-		r.Late = 1
-		return nil
-	}
 	now := &foreignRow{of: w.rows, since: e.Time, there: x.there, refers: x.refers, key: x.key}
 	if had != nil {
 		now.said = had.said
 	}
 	if x.there {
-		if now.body, err = w.pack(e); err != nil {
+		if now.body, err = packRow(nil, w.rule, w.rows.packing, &w.packer, e); err != nil {
 			return err
 		}
 	}
@@ -105,18 +96,6 @@ func (w *foreignJoin) changed(s State, e *Event, r *Result) error {
 	}
 	w.rows.put(row, now, r)
 	return nil
-}
-
-// pack makes the body of a row.
-func (w *foreignJoin) pack(e *Event) ([]byte, error) {
-	c, err := e.Source.Context()
-	if err != nil {
-		return nil, &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
-	}
-	if len(c.Version) > schemas.MaxVersion {
-		return nil, tooManyRegions(w.rule, len(c.Version))
-	}
-	return w.packer.append(w.rows.packing.Append([]byte{0}, e.Record), c), nil
 }
 
 // answered takes an answer in. One for a row that has changed since is not for it.
@@ -153,9 +132,9 @@ func (w *foreignJoin) answered(s State, e *Event, r *Result) error {
 
 // say adds what the row and what was answered for it say together, or that what was said holds no more.
 func (w *foreignJoin) say(entity string, row *foreignRow, answer []byte, since int64, e *Event, r *Result) error {
-	c, err := e.Source.Context()
+	c, err := eventContext(w.rule, e)
 	if err != nil {
-		return &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
+		return err
 	}
 	rt, at, err := w.meet(entity, row, answer, since, e)
 	if err != nil {

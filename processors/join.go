@@ -175,12 +175,9 @@ func (w *joining) Step(s State, e *Event, r *Result) error {
 
 // begin begins the step of a record that takes part.
 func (w *joining) begin(s State, entity string, e *Event, r *Result) error {
-	c, err := e.Source.Context()
+	c, err := keptContext(w.rule, e)
 	if err != nil {
-		return &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
-	}
-	if len(c.Version) > schemas.MaxVersion {
-		return tooManyRegions(w.rule, len(c.Version))
+		return err
 	}
 	x := &w.sides[e.Input]
 	w.body = x.codec.packing.Append(append(w.body[:0], 0), e.Record)

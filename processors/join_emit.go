@@ -32,20 +32,9 @@ func (w *joining) alone(x *side, due int64) error {
 // emit adds the result of the members, which are in env, unless having or the routes drop it. latest is the member whose time it
 // has, and whose event it continues.
 func (w *joining) emit(members []side, latest *side, due int64) error {
-	env, r := &w.env, w.result
-	if h := w.rule.Having; h != nil && !h.Bool(env) {
-		return evalError(w.rule, env)
-	}
-	rt := choose(w.routes, env)
-	if err := evalError(w.rule, env); err != nil {
-		return err
-	}
-	if rt == nil {
-		r.Dropped++
-		return nil
-	}
-	fields, err := selected(w.rule, rt, env, r)
-	if err != nil {
+	r := w.result
+	rt, fields, err := routed(w.rule, w.rule.Having, w.routes, &w.env, r)
+	if err != nil || rt == nil {
 		return err
 	}
 	c, err := w.context(rt, members, latest)

@@ -148,9 +148,9 @@ func (l *layout) read(env *rules.Env, e *Event, at int64) error {
 	if !l.traced {
 		return nil
 	}
-	c, err := e.Source.Context()
+	c, err := eventContext(l.rule, e)
 	if err != nil {
-		return &StepError{Rule: l.rule.ID, Code: "bad_context", Err: err}
+		return err
 	}
 	l.record.set(l.kept, c, at, l.regions)
 	return l.tooMany(len(l.record.version))
@@ -161,5 +161,5 @@ func (l *layout) tooMany(regions int) error {
 	if regions <= schemas.MaxVersion {
 		return nil
 	}
-	return stepError(l.rule, "bad_context", "the version vectors name %d regions; %d are the most", regions, schemas.MaxVersion)
+	return tooManyRegions(l.rule, regions)
 }

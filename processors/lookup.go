@@ -57,11 +57,7 @@ func (w *lookup) Fire(s State, row *Row, at int64, r *Result) error {
 		if h == nil || h.inline.of != t.series {
 			continue
 		}
-		t.series.openRow(s, row)
-		if err := t.sweep(at); err != nil {
-			return err
-		}
-		return t.series.commit(r, nil)
+		return t.fire(s, row, at, r)
 	}
 	return nil
 }
@@ -82,9 +78,9 @@ func (w *lookup) Step(s State, e *Event, r *Result) error {
 		return err
 	}
 	w.env.Key = entity
-	c, err := e.Source.Context()
+	c, err := eventContext(w.rule, e)
 	if err != nil {
-		return &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
+		return err
 	}
 	w.mix.begin()
 	for i := range w.tables {
@@ -177,20 +173,8 @@ func (w *lookup) find(s State, i int, entity string, e *Event) (there, late bool
 
 // emit adds the result of the record and the rows that it has met, unless having or the routes drop it.
 func (w *lookup) emit(e *Event, entity string, c schemas.Context, r *Result) error {
-	env := &w.env
-	if h := w.rule.Having; h != nil && !h.Bool(env) {
-		return evalError(w.rule, env)
-	}
-	rt := choose(w.routes, env)
-	if err := evalError(w.rule, env); err != nil {
-		return err
-	}
-	if rt == nil {
-		r.Dropped++
-		return nil
-	}
-	fields, err := selected(w.rule, rt, env, r)
-	if err != nil {
+	rt, fields, err := routed(w.rule, w.rule.Having, w.routes, &w.env, r)
+	if err != nil || rt == nil {
 		return err
 	}
 	id := schemas.EventID(w.rule.ID, w.rule.Version, entity, c.EventID, "0")

@@ -51,6 +51,24 @@ func choose(routes []route, env *rules.Env) *route {
 	return nil
 }
 
+// routed finds the route of the result that env holds, and selects its fields. The route is nil for a result that having, which may
+// be nil, drops, or that no route takes, which is counted.
+func routed(rule *rules.Rule, having *rules.Expr, routes []route, env *rules.Env, r *Result) (*route, []any, error) {
+	if having != nil && !having.Bool(env) {
+		return nil, nil, evalError(rule, env)
+	}
+	rt := choose(routes, env)
+	if err := evalError(rule, env); err != nil {
+		return nil, nil, err
+	}
+	if rt == nil {
+		r.Dropped++
+		return nil, nil, nil
+	}
+	fields, err := selected(rule, rt, env, r)
+	return rt, fields, err
+}
+
 // selected evaluates the route's expressions into fresh slots.
 func selected(rule *rules.Rule, rt *route, env *rules.Env, r *Result) ([]any, error) {
 	fields := r.fields(len(rt.Fields))
@@ -205,6 +223,24 @@ func keyText(v any) (string, error) {
 		return strconv.FormatBool(v), nil
 	}
 	return "", errNull
+}
+
+// eventContext is the context of a record, which a step fails without.
+func eventContext(rule *rules.Rule, e *Event) (*schemas.Context, error) {
+	c, err := e.Source.Context()
+	if err != nil {
+		return nil, &StepError{Rule: rule.ID, Code: "bad_context", Err: err}
+	}
+	return c, nil
+}
+
+// keptContext is the context of a record that is kept: its version vector has to be one that can be written again.
+func keptContext(rule *rules.Rule, e *Event) (*schemas.Context, error) {
+	c, err := eventContext(rule, e)
+	if err == nil && len(c.Version) > schemas.MaxVersion {
+		err = tooManyRegions(rule, len(c.Version))
+	}
+	return c, err
 }
 
 func evalError(rule *rules.Rule, env *rules.Env) error {

@@ -125,21 +125,12 @@ func (o *reporter) answer(v *view, p *pane, r *Result) (answer, error) {
 	if err := o.fill(p, o.rest); err != nil {
 		return a, err
 	}
-	rt := choose(o.routes, env)
-	if err := evalError(o.rule, env); err != nil {
-		return a, err
-	}
-	if rt == nil {
-		r.Dropped++
-		return a, nil
-	}
 	var err error
-	if a.fields, err = selected(o.rule, rt, env, r); err != nil {
+	if a.route, a.fields, err = routed(o.rule, nil, o.routes, env, r); err != nil || a.route == nil {
 		return a, err
 	}
-	a.route = rt
 	if o.rule.Emit == rules.EmitChanges {
-		o.finger = fingerprint(o.finger[:0], rt, a.fields)
+		o.finger = fingerprint(o.finger[:0], a.route, a.fields)
 		a.finger = o.finger
 	}
 	return a, nil
@@ -162,8 +153,8 @@ func (o *reporter) write(v *view, p *pane, a *answer, n int64, r *Result) error 
 	cause := &schemas.Context{CorrelationID: id, Confidence: 1, Priority: o.rule.Priority}
 	if v.cause != nil {
 		var err error
-		if cause, err = v.cause.Source.Context(); err != nil {
-			return &StepError{Rule: o.rule.ID, Code: "bad_context", Err: err}
+		if cause, err = eventContext(o.rule, v.cause); err != nil {
+			return err
 		}
 	}
 	var ids []string

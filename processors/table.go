@@ -44,15 +44,20 @@ func newTable(rule *rules.Rule, input int, reads []string, every bool) (*table, 
 
 // pack makes the body of the row that the record is.
 func (t *table) pack(rule *rules.Rule, p *contextPacker, e *Event) ([]byte, error) {
-	c, err := e.Source.Context()
-	if err != nil {
-		return nil, &StepError{Rule: rule.ID, Code: "bad_context", Err: err}
+	var err error
+	if t.body, err = packRow(t.body[:0], rule, t.codec.packing, p, e); err != nil {
+		return nil, err
 	}
-	if len(c.Version) > schemas.MaxVersion {
-		return nil, tooManyRegions(rule, len(c.Version))
-	}
-	t.body = p.append(t.codec.packing.Append(append(t.body[:0], 0), e.Record), c)
 	return bytes.Clone(t.body), nil
+}
+
+// packRow appends the body of the row that a record is: 0, the record, packed, and its context.
+func packRow(b []byte, rule *rules.Rule, packing *schemas.Packing, p *contextPacker, e *Event) ([]byte, error) {
+	c, err := keptContext(rule, e)
+	if err != nil {
+		return b, err
+	}
+	return p.append(packing.Append(append(b, 0), e.Record), c), nil
 }
 
 // newest finds the version that holds at last: nil for none, not even that there is no row.
@@ -200,6 +205,15 @@ func (t *table) deadline(items []entry[joined]) int64 {
 		return e.key + t.ttl
 	}
 	return Never
+}
+
+// fire adds the change that the deadline at of a row brings.
+func (t *table) fire(s State, row *Row, at int64, r *Result) error {
+	t.series.openRow(s, row)
+	if err := t.sweep(at); err != nil {
+		return err
+	}
+	return t.series.commit(r, nil)
 }
 
 // sweep stages that what the deadline at is about goes.

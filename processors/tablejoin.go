@@ -85,9 +85,9 @@ func (w *tableJoin) Step(s State, e *Event, r *Result) error {
 	if err := w.open(s, entity, r); err != nil {
 		return err
 	}
-	c, err := e.Source.Context()
+	c, err := eventContext(w.rule, e)
 	if err != nil {
-		return &StepError{Rule: w.rule.ID, Code: "bad_context", Err: err}
+		return err
 	}
 	w.change = change{at: e.Time, id: c.EventID}
 	w.change.of[e.Input] = true
@@ -162,20 +162,12 @@ func (w *tableJoin) statement(body []byte, after bool) (statement, error) {
 		return x, err
 	}
 	env.Now = x.at
-	if h := w.rule.Having; h != nil && !h.Bool(env) {
-		return x, evalError(w.rule, env)
+	dropped := w.result.Dropped
+	rt, fields, err := routed(w.rule, w.rule.Having, w.routes, env, w.result)
+	if !after {
+		w.result.Dropped = dropped // it was counted when it began to hold
 	}
-	rt := choose(w.routes, env)
-	if err := evalError(w.rule, env); err != nil {
-		return x, err
-	}
-	if rt == nil {
-		if after {
-			w.result.Dropped++
-		}
-		return x, nil
-	}
-	if x.fields, err = selected(w.rule, rt, env, w.result); err != nil {
+	if x.fields = fields; err != nil || rt == nil {
 		return x, err
 	}
 	if x.key, err = outputKey(rt, x.fields, w.entity); err != nil {

@@ -69,21 +69,13 @@ func (t *transform) Step(_ State, e *Event, r *Result) error {
 // emit adds the output for the current item; ordinal numbers the results of one record, so that dropping one of
 // them does not change the ids of the others.
 func (t *transform) emit(e *Event, ordinal int, r *Result) error {
-	rt := choose(t.routes, &t.env)
-	if err := evalError(t.rule, &t.env); err != nil {
+	rt, fields, err := routed(t.rule, nil, t.routes, &t.env, r)
+	if err != nil || rt == nil {
 		return err
 	}
-	if rt == nil {
-		r.Dropped++
-		return nil
-	}
-	fields, err := selected(t.rule, rt, &t.env, r)
+	cause, err := eventContext(t.rule, e)
 	if err != nil {
 		return err
-	}
-	cause, err := e.Source.Context()
-	if err != nil {
-		return &StepError{Rule: t.rule.ID, Code: "bad_context", Err: err}
 	}
 	id := schemas.EventID(t.rule.ID, t.rule.Version, e.Key, cause.EventID, strconv.Itoa(ordinal))
 	c := derive(t.rule, rt, cause, id, e.Time, 1, cause.EventID)
