@@ -10,10 +10,12 @@ import (
 // length of the last one.
 const commitShare = 10
 
-// urgentShare and urgentPause are the same for commits that somebody waits for, of what time has brought.
+// urgentShare and urgentPause are the same for commits that somebody waits for, of what time has brought; duePause is the
+// pause when records are among it and there is nothing else to do.
 const (
 	urgentShare = 4
 	urgentPause = 10 * time.Millisecond
+	duePause    = 2 * time.Millisecond
 )
 
 // committer decides when to commit. As soon as the input is drained it commits at once, so that a single event waits
@@ -26,6 +28,7 @@ type committer struct {
 	records atomic.Int64  // taken in since the last commit
 	work    atomic.Int64  // these, and outputs and announcements that time brought
 	urgent  atomic.Bool   // somebody waits for what time brought
+	due     atomic.Bool   // and it is more than announcements
 }
 
 func newCommitter(x *incarnation) *committer {
@@ -41,8 +44,11 @@ func (c *committer) took(n int) {
 // worked counts what time brought.
 func (c *committer) worked(n int) { c.work.Add(int64(n)) }
 
-// urge asks for a commit now.
-func (c *committer) urge() {
+// urge asks for a commit now, because of announcements or, with due, of what was due.
+func (c *committer) urge(due bool) {
+	if due {
+		c.due.Store(true)
+	}
 	c.urgent.Store(true)
 	select {
 	case c.wake <- struct{}{}:
@@ -77,15 +83,20 @@ func (c *committer) nudge() {
 func (c *committer) taken() int64 {
 	c.work.Store(0)
 	c.urgent.Store(false)
+	c.due.Store(false)
 	return c.records.Swap(0)
 }
 
-// share is that of urgent commits: when nothing but time goes on, there is nothing else to do.
-func (c *committer) share() time.Duration {
-	if c.run.drained() {
-		return 1
+// rest is how long after the last commit, which took that long, an urgent one may come. Announcements alone must not keep
+// the broker busy.
+func (c *committer) rest(took time.Duration) time.Duration {
+	switch {
+	case !c.run.drained():
+		return max(urgentPause, urgentShare*took)
+	case c.due.Load():
+		return duePause
 	}
-	return urgentShare
+	return max(urgentPause, took)
 }
 
 // loop commits until ctx ends; the session's Cleanup commits the rest.
@@ -106,8 +117,8 @@ func (c *committer) loop(ctx context.Context) {
 			return
 		case <-c.wake:
 			if c.urgent.Load() {
-				if rest := max(urgentPause, c.share()*took) - time.Since(last); rest > 0 {
-					timer.Reset(min(rest, longest)) // announcements alone must not keep the broker busy
+				if rest := c.rest(took) - time.Since(last); rest > 0 {
+					timer.Reset(min(rest, longest))
 					continue
 				}
 			} else if !c.run.drained() {

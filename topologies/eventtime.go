@@ -479,24 +479,38 @@ func (p *partition) hold() time.Time {
 // tick goes on in time without a record: by what the board says, and by proven silence of source partitions.
 func (p *partition) tick(a *answers) (done bool, err error) {
 	p.hold()
-	for _, s := range p.inputs {
-		if c := s.clock.source; c != nil {
-			tp := topicPartition{s.Topic, p.number}
-			if quiet, answered := a.quiet[tp]; quiet {
-				p.silence(c, a)
-			} else if _, asked := a.asked[tp]; asked && !answered {
-				c.unanswered()
-			}
-			if p.run.runner.board != nil && c.time != processors.Unknown {
-				p.run.runner.board.heard(s.Topic, c.time)
-			}
-		}
-	}
+	p.heard(a, func(c *sourceClock) bool { return c.time != processors.Unknown })
+	p.heard(a, func(c *sourceClock) bool { return c.time == processors.Unknown }) // these follow the others
 	p.look(a.sent)
 	p.stuck(a.sent)
 	done, err = p.catchUp()
 	p.throttle()
 	return done, err
+}
+
+// heard takes in what was answered about some of the source partitions.
+func (p *partition) heard(a *answers, some func(*sourceClock) bool) {
+	for _, s := range p.inputs {
+		c := s.clock.source
+		if c == nil || !some(c) {
+			continue
+		}
+		tp := topicPartition{s.Topic, p.number}
+		if quiet, answered := a.quiet[tp]; quiet {
+			p.silence(c, a)
+		} else if _, asked := a.asked[tp]; asked && !answered {
+			c.unanswered()
+		}
+		if c.time == processors.Unknown {
+			continue
+		}
+		if p.run.runner.board != nil {
+			p.run.runner.board.heard(s.Topic, c.time)
+		}
+		if a.quiet[tp] && s.clock.taken == a.asked[tp] { // the time is that of the moment of asking
+			a.present = max(a.present, c.time+c.outOfOrder)
+		}
+	}
 }
 
 func (p *partition) silence(c *sourceClock, a *answers) {

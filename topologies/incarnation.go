@@ -269,6 +269,8 @@ func (x *incarnation) tick(p *partition, a *answers) (err error) {
 	return err
 }
 
+// tickOnce goes on until a commit may come between. Others are urged to make it only when all partitions have been ticked:
+// what is due in one would wait for the commit of another.
 func (x *incarnation) tickOnce(p *partition, a *answers) (done bool, err error) {
 	x.barrier.RLock()
 	defer x.barrier.RUnlock()
@@ -285,12 +287,23 @@ func (x *incarnation) tickOnce(p *partition, a *answers) (done bool, err error) 
 	if done, err = p.tick(a); err != nil {
 		return done, err
 	}
-	if p.time.worked > 0 || p.announce(x.runner.now()) {
+	if due := p.time.worked > 0; due || p.announce(x.runner.now()) {
 		x.committer.worked(max(1, p.time.worked))
 		p.time.worked = 0
-		x.committer.urge()
+		a.urgent, a.due = true, a.due || due
+	}
+	if !done {
+		x.urge(a)
 	}
 	return done, nil
+}
+
+// urge has committed what the ticks with these answers have brought.
+func (x *incarnation) urge(a *answers) {
+	if a.urgent {
+		x.committer.urge(a.due)
+	}
+	a.urgent, a.due = false, false
 }
 
 // failing makes a panic an error, and has the incarnation fail by any error before the barrier opens: what was stepped so

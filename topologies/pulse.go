@@ -50,6 +50,7 @@ func (l *pulse) loop(ctx context.Context) {
 				return // the incarnation has failed
 			}
 		}
+		x.urge(a)
 		pause := x.pause(x.runner.now(), a.reached)
 		x.asleep.Store(x.runner.now().Add(pause).UnixNano())
 		timer.Reset(pause)
@@ -78,6 +79,8 @@ type answers struct {
 	reached int64                    // what had been said of the source topics: see Worker.Reach
 	asked   map[topicPartition]int64 // what the question is about: offsets up to which was taken in
 	quiet   map[topicPartition]bool  // whether nothing lies beyond that; partitions whose broker did not answer are not there
+	urgent  bool                     // the ticks so far have brought something that somebody waits for
+	due     bool                     // and it is more than announcements
 }
 
 // asking begins a round.
@@ -100,16 +103,25 @@ func (x *incarnation) questions(a *answers) map[topicPartition]int64 {
 	a.asked = map[topicPartition]int64{}
 	for _, p := range x.partitions() {
 		p.mu.Lock()
-		want := p.want()
+		want, before := p.want(), len(a.asked)
 		for _, s := range p.inputs {
 			if at := x.question(s, want, a.reached); !at.IsZero() && !at.After(a.sent) {
-				a.asked[topicPartition{s.Topic, p.number}] = s.clock.taken
-				s.clock.source.posed = a.sent
+				a.ask(s, p.number)
+			}
+		}
+		for _, s := range p.inputs { // inputs that were never heard of follow the others
+			if c := s.clock.source; c != nil && c.idle && c.level < want && len(a.asked) > before {
+				a.ask(s, p.number)
 			}
 		}
 		p.mu.Unlock()
 	}
 	return a.asked
+}
+
+func (a *answers) ask(s *stepper, partition int32) {
+	a.asked[topicPartition{s.Topic, partition}] = s.clock.taken
+	s.clock.source.posed = a.sent
 }
 
 // question is when the broker has to be asked about an input next: when silence may have brought its time to the one that
